@@ -1,0 +1,39 @@
+# Everything a person or CI calls. `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint up lock clean
+
+help:  ## list these targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1|/' | column -t -s '|'
+
+setup: $(READY)  ## make .venv and fetch the broker (about 1.5 GB, once)
+
+$(READY): pyproject.toml requirements.lock deploy/embedded/jars.lock.json deploy/setup.sh
+	@PYTHON="$(PYTHON)" bash deploy/setup.sh .venv
+	@touch $@
+
+demo: setup  ## the whole pipeline on 500,000 events, checked against the truth
+	@$(BIN)/listening demo
+
+up: setup  ## run broker, workers and store until Ctrl-C
+	@$(BIN)/listening up
+
+test: lint  ## what CI runs: lint, types, layers, tests
+	@$(BIN)/python -m pytest
+
+lint: setup  ## ruff, mypy --strict, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+lock:  ## maintainers: resolve requirements.lock anew (needs uv)
+	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 --extra dev \
+	  --no-header --no-annotate --upgrade --output-file requirements.lock pyproject.toml -
+
+clean:  ## remove .venv, caches and the data of all runs (stop `listening up` first)
+	@rm -rf .venv .listening .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Playback events: classify, count, rank, store."""

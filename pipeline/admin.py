@@ -1,0 +1,160 @@
+"""The run's topics and groups on the broker: made, checked, deleted."""
+
+import shutil
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from pipeline.errors import ListeningError, RefusedError, UnavailableError
+from pipeline.settings import Settings
+from pipeline.topics import Topic, group_of, topics_of
+
+ANSWER_SECONDS = 30.0
+"""How long the broker may take for one request, and a change to be seen."""
+STAGES = ("classify", "rank", "sink")
+VARIABLES = {"message.timestamp.type": "LISTENING_APPEND_TIME"}
+"""Where a topic's setting follows from one of ours."""
+
+
+def wait_for_broker(settings: Settings, seconds: float) -> None:
+    """Return as soon as the broker answers a request for its metadata; UnavailableError after `seconds`."""
+    client = _client(settings)
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            # A node that is still starting answers, but doesn't list itself yet.
+            if client.list_topics(timeout=min(left, 1.0)).brokers:
+                return
+        except KafkaException:
+            pass
+        client.poll(0.05)
+    raise UnavailableError(_no_answer(settings, f"within {seconds:.0f} s"))
+
+
+def ensure_topics(settings: Settings) -> None:
+    """Create the run's topics that are missing; hold those that exist to what the run needs.
+
+    Raises RefusedError naming topic, setting, both values and the remedy; UnavailableError without an answer.
+    """
+    client, topics = _client(settings), topics_of(settings).all()
+    try:
+        existing = client.list_topics(timeout=ANSWER_SECONDS).topics
+        _create(client, [topic for topic in topics if topic.name not in existing])
+        metadata = _wait_for(client, {topic.name for topic in topics}, present=True)
+        resources = {topic.name: ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics}
+        answers = client.describe_configs(list(resources.values()), request_timeout=ANSWER_SECONDS)
+        actual = {resource.name: future.result() for resource, future in answers.items()}
+    except KafkaException as error:
+        raise _sentence(settings, error) from error
+    for topic in topics:
+        _check(topic, len(metadata[topic.name].partitions), {k: v.value for k, v in actual[topic.name].items()}, settings)
+
+
+def delete_run(settings: Settings) -> None:
+    """Delete the run's topics, its consumer groups and its folder; return when they are gone.
+
+    Raises RefusedError while the run's workers are up, UnavailableError without an answer.
+    """
+    client = _client(settings)
+    try:
+        ours = {group_of(settings, stage) for stage in STAGES}
+        listed = client.list_consumer_groups(request_timeout=ANSWER_SECONDS).result().valid
+        groups = sorted(ours & {group.group_id for group in listed})
+        if groups:
+            for future in client.delete_consumer_groups(groups, request_timeout=ANSWER_SECONDS).values():
+                future.result()
+        existing = client.list_topics(timeout=ANSWER_SECONDS).topics
+        names = sorted({topic.name for topic in topics_of(settings).all()} & set(existing))
+        if names:
+            for future in client.delete_topics(names, operation_timeout=ANSWER_SECONDS).values():
+                future.result()
+        _wait_for(client, set(names), present=False)
+    except KafkaException as error:
+        raise _sentence(settings, error) from error
+    shutil.rmtree(settings.run_dir, ignore_errors=True)
+
+
+def _client(settings: Settings) -> Any:
+    return AdminClient(
+        {
+            "bootstrap.servers": settings.bootstrap,
+            "log_level": 0,  # a broker that isn't up yet is no news for the terminal
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 200,
+            "socket.timeout.ms": int(ANSWER_SECONDS * 1000),
+        }
+    )
+
+
+def _create(client: Any, topics: Iterable[Topic]) -> None:
+    new = [NewTopic(topic.name, num_partitions=topic.partitions, config=topic.config) for topic in topics]
+    if not new:
+        return
+    for future in client.create_topics(new, operation_timeout=ANSWER_SECONDS).values():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster: it is checked
+                raise
+
+
+def _wait_for(client: Any, names: set[str], *, present: bool) -> dict[str, Any]:
+    """The topics' metadata, once all of `names` are there with a leader each (or none of them is)."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        topics: dict[str, Any] = client.list_topics(timeout=ANSWER_SECONDS).topics
+        if present and all(name in topics and _is_led(topics[name]) for name in names):
+            return topics
+        if not present and names.isdisjoint(topics):
+            return topics
+        if time.monotonic() > deadline:
+            raise UnavailableError(
+                f"The broker did not finish {'creating' if present else 'deleting'} topics within {ANSWER_SECONDS:.0f} s: "
+                f"{', '.join(sorted(names))}; look at its log and try again."
+            )
+        client.poll(0.05)
+
+
+def _is_led(topic: Any) -> bool:
+    return bool(topic.partitions) and all(partition.leader >= 0 for partition in topic.partitions.values())
+
+
+def _check(topic: Topic, partitions: int, config: dict[str, str], settings: Settings) -> None:
+    if partitions != topic.partitions:
+        variable = "LISTENING_SHARDS" if topic.name in _sharded(settings) else "LISTENING_PARTITIONS"
+        raise _differs(topic, "partitions", str(partitions), str(topic.partitions), variable)
+    for name, wanted in topic.config.items():
+        actual = config.get(name, "")
+        # A larger limit loses nothing; everything else changes results or loses data.
+        if actual != wanted and not (name == "max.message.bytes" and int(actual) >= int(wanted)):
+            raise _differs(topic, name, actual, wanted, VARIABLES.get(name))
+
+
+def _sharded(settings: Settings) -> set[str]:
+    topics = topics_of(settings)
+    return {topics.counts.name, topics.tops.name}
+
+
+def _differs(topic: Topic, setting: str, actual: str, wanted: str, variable: str | None) -> RefusedError:
+    back = f"set {variable} back, or " if variable else ""
+    return RefusedError(
+        f"Topic {topic.name} has {setting}={actual}, but this run needs {wanted}, and a run keeps what it began with: "
+        f"{back}begin another run by setting LISTENING_RUN to a new name."
+    )
+
+
+def _sentence(settings: Settings, error: Any) -> ListeningError:
+    cause = error.args[0]
+    if cause.code() == KafkaError.NON_EMPTY_GROUP:
+        return RefusedError(f"Run {settings.run} is in use: stop its `listening up` before it is deleted.")
+    if cause.code() in (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN):
+        return UnavailableError(_no_answer(settings, f"within {ANSWER_SECONDS:.0f} s"))
+    return ListeningError(f"The broker at {settings.bootstrap} refused a change to run {settings.run}: {cause.str()}.")
+
+
+def _no_answer(settings: Settings, bound: str) -> str:
+    remedy = "check LISTENING_KAFKA_BOOTSTRAP" if settings.kafka_bootstrap else "start it with `listening up`"
+    return f"No Kafka broker answered at {settings.bootstrap} {bound}: {remedy}."

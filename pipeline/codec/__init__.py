@@ -1,0 +1,1 @@
+"""Bytes to columns and back: wire framing, containers, headers."""

@@ -1,0 +1,1 @@
+"""Which events were seen before, and what becomes of each (pure)."""

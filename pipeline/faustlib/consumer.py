@@ -1,0 +1,104 @@
+"""Faust's Kafka consumer, for logs whose readers keep their own position."""
+
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Protocol
+
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from pipeline.errors import RefusedError
+from pipeline.faustlib.exit import fail
+from pipeline.faustlib.fetch import Fetch
+
+
+class Positions(Protocol):
+    """Who knows where each partition goes on: the stages' states."""
+
+    async def restore(self, partitions: frozenset[TP]) -> Mapping[TP, int]:
+        """Make the states of newly assigned partitions; the offset at which each goes on."""
+
+    def partitions(self) -> frozenset[TP]:
+        """The partitions that have a state."""
+
+    def next_offset(self, tp: TP) -> int | None:
+        """The offset up to which the output is acknowledged, or None where there is no state."""
+
+
+class _Forgetful(MutableMapping[TP, int | None]):
+    """Faust's read offsets: it drops messages below them and invents gaps above. Here the states decide."""
+
+    def __getitem__(self, _key: TP) -> None:
+        return None
+
+    def __setitem__(self, _key: TP, _value: int | None) -> None:
+        pass
+
+    def __delitem__(self, _key: TP) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[TP]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """One item per partition and fetch; positions and commits come from the app's `positions`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = _Forgetful()
+
+    @property
+    def _positions(self) -> Positions:
+        positions: Positions = self.app.positions
+        return positions
+
+    async def perform_seek(self) -> None:
+        """Called when a rebalance is through, before the flow resumes: restore, then seek to where the states go on."""
+        generation = self.app.consumer_generation_id
+        assigned = frozenset(self.assignment())
+        try:
+            positions = await self._positions.restore(assigned)
+        except Exception as error:
+            fail(error)
+        if self.app.consumer_generation_id != generation or frozenset(self.assignment()) != assigned:
+            return  # another rebalance came between: these states belong to a generation that is over
+        if positions:
+            await self.seek_wait(dict(positions))
+            self._committed_offset.clear()
+        self.app.announce()
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        # A copy: the live set crosses threads, and emptied on the way it would mean "all partitions".
+        active = frozenset(active_partitions or ())
+        if not active:
+            return {}
+        try:
+            return await self._thread.getmany(active, timeout)
+        except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+            fail(RefusedError(f"a position is gone from the log, nobody jumps over what was lost: {error}"))
+
+    def _to_message(self, tp: TP, record: Fetch) -> ConsumerMessage:
+        return ConsumerMessage(
+            record.topic, record.partition, record.offset, 0.0, 0, None, None, record, None, 0, 0, tp,
+            generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        pass
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[TP]:
+        return [tp for tp in self._positions.partitions() if topics is None or tp in topics or tp.topic in topics]
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """What may be committed: the state's account, never Faust's own."""
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return self._positions.next_offset(tp)
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    Consumer = Consumer

@@ -1,0 +1,130 @@
+"""Lanes: one partition each, its state and the batch it is busy with.
+
+fetch ─► lane of its partition ─► take: decode, fold, append, await ─► state moves on ─► committed by the consumer's timer
+
+Rule 4 of docs/design.md: a fetch below the state's next offset is dropped or cut, one above it is sought back, since events
+were lost on the way; a gap that shows in the re-fetch too is the log's own.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import structlog
+from faust.types import TP
+
+from pipeline.faustlib.exit import fail
+from pipeline.faustlib.fetch import Fetch
+
+log = structlog.get_logger()
+_SEEK_EVERY_S = 1.0
+
+
+class LostStateError(Exception):
+    """The lane's state is no longer what the log says (another writer came first): restore it."""
+
+
+class Lane(Protocol):
+    """The state of one partition and what to do with its fetches."""
+
+    @property
+    def next_offset(self) -> int:
+        """The first offset whose outcome is not yet durable."""
+
+    async def take(self, fetch: Fetch) -> None:
+        """Process the fetch from `next_offset` on and make the outcome durable.
+
+        Raises LostStateError where another writer was first. Any other error ends the process.
+        """
+
+
+class Lanes:
+    """The lanes of one app, over all its topics. `openers`: topic → how to restore a lane of it."""
+
+    def __init__(self, openers: Mapping[str, Callable[[int], Awaitable[Lane]]]) -> None:
+        self._openers = openers
+        self._lanes: dict[TP, Lane] = {}
+        self._busy: dict[TP, asyncio.Task[None]] = {}
+        self._sought: dict[TP, float] = {}
+        self._seen_at: dict[TP, int] = {}
+
+    async def restore(self, partitions: frozenset[TP]) -> dict[TP, int]:
+        """Open the lanes of these partitions; where each goes on. Lanes of other partitions are dropped."""
+        self.drop(frozenset(self._lanes) - partitions)
+        missing = [tp for tp in partitions if tp not in self._lanes and tp.topic in self._openers]
+        opened = await asyncio.gather(*(self._openers[tp.topic](tp.partition) for tp in missing))
+        self._lanes.update(zip(missing, opened, strict=True))
+        return {tp: lane.next_offset for tp, lane in self._lanes.items()}
+
+    def drop(self, partitions: frozenset[TP]) -> None:
+        """Forget the states: they belong to a generation of the group that is over."""
+        for tp in partitions:
+            self._lanes.pop(tp, None)
+            self._busy.pop(tp, None)
+
+    def partitions(self) -> frozenset[TP]:
+        return frozenset(self._lanes)
+
+    def next_offset(self, tp: TP) -> int | None:
+        lane = self._lanes.get(tp)
+        return lane.next_offset if lane else None
+
+    async def serve(self, stream: Any, consumer: Callable[[], Any]) -> None:
+        """The body of an agent: each fetch to its lane, one at a time per partition, partitions overlapping."""
+        async for event in stream.noack().events():
+            tp = event.message.tp
+            busy = self._busy.pop(tp, None)
+            if busy:
+                await busy
+            lane = self._lanes.get(tp)
+            fetch: Fetch = event.value
+            if lane and fetch.next > lane.next_offset:
+                if fetch.first > lane.next_offset:
+                    await self._seek_back(tp, lane.next_offset, consumer())
+                else:
+                    self._busy[tp] = asyncio.create_task(self._take(tp, lane, fetch, consumer))
+            event.ack()
+
+    async def _take(self, tp: TP, lane: Lane, fetch: Fetch, consumer: Callable[[], Any]) -> None:
+        try:
+            await lane.take(fetch)
+        except LostStateError as error:
+            if self._lanes.get(tp) is not lane:
+                return  # revoked meanwhile: the state is gone already, and somebody else's task
+            log.warning("lost a race, restoring", topic=tp.topic, partition=tp.partition, why=str(error))
+            await self._reopen(tp, consumer())
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            fail(error)
+
+    async def _reopen(self, tp: TP, consumer: Any) -> None:
+        self._lanes.pop(tp, None)
+        try:
+            opened = await self._openers[tp.topic](tp.partition)
+        except Exception as error:
+            fail(error)
+        if tp in consumer.assignment() and tp not in self._lanes:
+            self._lanes[tp] = opened
+            await consumer.seek_wait({tp: opened.next_offset})
+
+    async def _seek_back(self, tp: TP, offset: int, consumer: Any) -> None:
+        now = time.monotonic()
+        if now - self._sought.get(tp, 0.0) < _SEEK_EVERY_S:
+            return
+        self._sought[tp] = now
+        log.warning("events were lost on the way, seeking back", topic=tp.topic, partition=tp.partition, to=offset)
+        if tp in consumer.assignment():
+            await consumer.seek_wait({tp: offset})
+
+    async def heal(self, consumer: Any) -> None:
+        """For a timer: a loss at the log's end has no next fetch to reveal it. Seek back where a lane has stood still."""
+        for tp, lane in list(self._lanes.items()):
+            busy = self._busy.get(tp)
+            offset, self._seen_at[tp] = self._seen_at.get(tp), lane.next_offset
+            if (busy and not busy.done()) or offset != lane.next_offset or tp not in consumer.assignment():
+                continue
+            position = await consumer.position(tp)
+            if position is not None and position > lane.next_offset and self._lanes.get(tp) is lane:
+                await self._seek_back(tp, lane.next_offset, consumer)

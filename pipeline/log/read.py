@@ -1,0 +1,94 @@
+"""Read a range of one partition, blocking: for restores and for looking at the end of a log."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from pipeline.codec.headers import RawHeaders
+from pipeline.errors import RefusedError, UnavailableError
+
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it lies in the log; timestamp in epoch ms."""
+
+    offset: int
+    timestamp: int
+    headers: RawHeaders
+    value: bytes
+
+
+class LogReader:
+    """Reads ranges of partitions of any topic, without a group; nothing is ever committed."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """First offset that is there and the one after the last. Raises UnavailableError."""
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+        except KafkaException as error:
+            raise UnavailableError(f"the bounds of {topic} partition {partition} can't be read: {error}") from error
+        return low, high
+
+    def offset_at(self, topic: str, partition: int, timestamp: int) -> int:
+        """Offset of the first record dated `timestamp` (epoch ms) or later; the end where there is none."""
+        asked = TopicPartition(topic, partition, max(0, timestamp))
+        try:
+            (answer,) = self._consumer.offsets_for_times([asked], timeout=TIMEOUT_S)
+        except KafkaException as error:
+            raise UnavailableError(f"{topic} partition {partition} can't be searched by time: {error}") from error
+        return answer.offset if answer.offset >= 0 else self.bounds(topic, partition)[1]
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
+        """The records with start <= offset < stop. Raises UnavailableError, or RefusedError where `start` is gone."""
+        if start >= stop:
+            return
+        self._consumer.assign([TopicPartition(topic, partition, start)])
+        try:
+            while True:
+                message = self._consumer.poll(TIMEOUT_S)
+                if message is None:
+                    raise UnavailableError(f"{topic} partition {partition} gave nothing for {TIMEOUT_S:.0f} s")
+                failure = message.error()
+                if failure is not None:
+                    if failure.code() == KafkaError._PARTITION_EOF:
+                        return
+                    if failure.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
+                        raise RefusedError(f"{topic} partition {partition}: offset {start} is gone, the log was cut")
+                    raise UnavailableError(f"{topic} partition {partition}: {failure.str()}")
+                offset = message.offset()
+                if offset >= stop:
+                    return
+                yield Record(offset, message.timestamp()[1], message.headers() or (), message.value() or b"")
+                if offset == stop - 1:
+                    return
+        finally:
+            self._consumer.unassign()
+
+
+@contextmanager
+def log_reader(bootstrap: str) -> Iterator[LogReader]:
+    """A reader that is closed at the end."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "listening-log-reader",  # required by the client, never used: assign, and no commits
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_uncommitted",
+            "fetch.message.max.bytes": 16 << 20,
+            "queued.max.messages.kbytes": 64 << 10,
+        }
+    )
+    try:
+        yield LogReader(consumer)
+    finally:
+        consumer.close()

@@ -1,0 +1,115 @@
+"""Restore what classify knows of a partition from the tail of `plays`: the log is the state.
+
+1. find the last valid record: it has the watermark, the next source offset and the rules
+2. seek by time to where the oldest id that can still matter was written
+3. fold every valid record from there to the end
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipeline.codec.container import PLAYS_SCHEMA, read_container
+from pipeline.codec.headers import PlaysHeaders
+from pipeline.dedup.decide import Memory
+from pipeline.dedup.seen import Ids
+from pipeline.errors import RefusedError
+from pipeline.log.read import LogReader, Record
+from pipeline.outcomes import Outcome
+from pipeline.rules import Rules, differences
+
+_LOOK_BACK = (4, 64, 1024, 1 << 62)
+"""How many records to look at for the last valid one, further and further back."""
+
+
+@dataclass(slots=True)
+class Restored:
+    """A partition's memory, and the offset in `plays` that its next record must get."""
+
+    memory: Memory
+    at: int
+
+
+def restore_memory(reader: LogReader, topic: str, partition: int, rules: Rules) -> Restored:
+    """Raises RefusedError where the log was written under other rules, or was cut; UnavailableError."""
+    low, high = reader.bounds(topic, partition)
+    last = last_valid(reader, topic, partition, low, high)
+    memory = Memory()
+    if last is None:
+        if low > 0:
+            raise RefusedError(f"{topic} partition {partition} begins at {low} and holds no valid record: it was cut")
+        return Restored(memory, high)
+    check_rules(topic, partition, last, rules)
+    oldest = last.watermark - rules.horizon_ms - rules.slot_ms - rules.max_ahead_ms
+    expected: int | None = None
+    for record in reader.read(topic, partition, max(low, reader.offset_at(topic, partition, oldest)), high):
+        headers = PlaysHeaders.valid_at(record.offset, record.headers)
+        if headers is None:
+            continue
+        check_contiguous(topic, partition, record.offset, headers, expected)
+        expected = headers.last + 1
+        _fold(memory, record, rules)
+        memory.watermark, memory.next_offset = headers.watermark, expected
+    return Restored(memory, high)
+
+
+def last_valid(reader: LogReader, topic: str, partition: int, low: int, high: int) -> PlaysHeaders | None:
+    """Headers of the last valid record below `high`, or None."""
+    for count in _LOOK_BACK:
+        start = max(low, high - count)
+        found = None
+        for record in reader.read(topic, partition, start, high):
+            found = PlaysHeaders.valid_at(record.offset, record.headers) or found
+        if found or start == low:
+            return found
+    return None
+
+
+def check_rules(topic: str, partition: int, headers: PlaysHeaders, rules: Rules) -> None:
+    """Raises RefusedError where the log was written under other rules."""
+    if headers.rules != rules.fingerprint:
+        raise RefusedError(
+            f"{topic} partition {partition} was classified under other rules "
+            f"({'; '.join(differences(rules.fingerprint, headers.rules))}): "
+            "set them back, or replay into a new run (LISTENING_RUN)"
+        )
+
+
+def check_contiguous(topic: str, partition: int, offset: int, headers: PlaysHeaders, expected: int | None) -> None:
+    """Raises RefusedError where a valid record does not follow the one before; `expected` None: it is the first read."""
+    if expected is not None and headers.first != expected:
+        raise RefusedError(
+            f"{topic} partition {partition} offset {offset} begins at source offset {headers.first}, "
+            f"{expected} was to follow: the log was damaged, and nothing behind this can be trusted"
+        )
+
+
+def _fold(memory: Memory, record: Record, rules: Rules) -> None:
+    rows = read_container(record.value, PLAYS_SCHEMA, ["offset", "event_id", "played_at", "outcome"])
+    rows = rows.filter(~pl.col("outcome").is_in([Outcome.DUPLICATE.label, Outcome.INVALID.label]))
+    if not rows.height:
+        return
+    head, tail = split_ids(rows["event_id"])
+    slot = (rows["played_at"].to_physical().to_numpy() // rules.slot_ms).astype(np.int32)
+    memory.seen.remember(head, tail, slot, rows["offset"].to_numpy())
+
+
+def split_ids(ids: pl.Series) -> tuple[Ids, Ids]:
+    """16-byte ids as two columns of unsigned little-endian halves."""
+    packed = ids.to_arrow().cast(pa.large_binary())
+    if isinstance(packed, pa.ChunkedArray):
+        packed = packed.combine_chunks()
+    offsets = np.frombuffer(packed.buffers()[1], np.int64)
+    data = np.frombuffer(packed.buffers()[2], np.uint8)
+    begin = int(offsets[packed.offset])
+    halves = data[begin : begin + 16 * len(packed)].view("<u8").reshape(-1, 2)
+    return halves[:, 0].copy(), halves[:, 1].copy()
+
+
+def join_ids(head: Ids, tail: Ids) -> pl.Series:
+    """The inverse of `split_ids`."""
+    packed = np.stack([head, tail], axis=1).astype("<u8", copy=False)
+    array = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(head), [None, pa.py_buffer(packed)])
+    return pl.Series("event_id", array.cast(pa.large_binary()), pl.Binary)

@@ -1,0 +1,132 @@
+"""Settings: environment variables with the prefix LISTENING_, validated once, frozen."""
+
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import schemas
+from pipeline.errors import SettingsError
+from pipeline.rules import Rules
+
+PREFIX = "LISTENING_"
+
+
+def _default_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "listening"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Durations are whole seconds, sizes bytes unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    run: str = Field("live", description="name of the run: prefix of its topics, groups, database and data folder")
+    data_dir: Path = Field(Path(".listening"), description="folder of the embedded broker and of every run's data")
+    cache_dir: Path = Field(default_factory=_default_cache, description="folder of downloaded broker jars")
+
+    kafka_bootstrap: str | None = Field(None, description="an existing Kafka's bootstrap servers; unset: embedded")
+    kafka_port: int = Field(19092, ge=1, le=65535, description="port of the embedded broker on 127.0.0.1")
+    kafka_controller_port: int = Field(19093, ge=1, le=65535, description="port of the embedded broker's controller")
+    kafka_heap_mb: int = Field(384, ge=128, description="heap of the embedded broker, MiB")
+    clickhouse_dsn: str | None = Field(None, description="an existing ClickHouse server's DSN; unset: embedded engine")
+    store_host: str = Field("127.0.0.1", description="address on which the store serves HTTP")
+    store_port: int = Field(18123, ge=1, le=65535, description="port on which the store serves HTTP")
+
+    partitions: int = Field(4, ge=1, le=256, description="partitions of playback-events; fixed for a run")
+    shards: int = Field(1, ge=1, le=64, description="partitions of artist-counts, split by artist; fixed for a run")
+    append_time: bool = Field(
+        True, description="broker time is when the broker appended (a live run); false: the record's own time (a replay)"
+    )
+
+    horizon_seconds: int = Field(7200, ge=1, description="how long an event id is remembered, seconds of event time")
+    grace_seconds: int = Field(60, ge=1, description="how late an event may come and still count, seconds")
+    slot_seconds: int = Field(300, ge=1, description="granularity in which ids are forgotten, seconds")
+    pane_seconds: int = Field(10, ge=1, description="length of a pane, seconds: windows slide by one pane")
+    window_seconds: int = Field(3600, ge=1, description="length of the ranked window, seconds: whole panes")
+    max_ahead_seconds: int = Field(600, ge=0, description="how far a client's clock may be ahead, seconds")
+    min_play_seconds: int = Field(30, ge=1, description="shortest play that counts, seconds")
+    top_k: int = Field(100, ge=1, le=10_000, description="length of the ranked lists that are published")
+
+    fast_fetch: bool = Field(True, description="decode record batches as columns; off: record by record")
+    fetch_bytes: int = Field(2 << 20, ge=1 << 14, description="most bytes fetched of a partition at once, bytes")
+    dlq_ceiling_ratio: float = Field(0.5, gt=0, le=1, description="share of invalid events that stops classify")
+    dlq_ceiling_events: int = Field(20_000, ge=1, description="events over which that share is taken")
+
+    @field_validator("run")
+    @classmethod
+    def _run_is_a_name(cls, run: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", run):
+            raise ValueError("must be 1 to 40 of a-z, 0-9 and '-', and begin with a letter")
+        return run
+
+    @model_validator(mode="after")
+    def _windows_are_whole_panes(self) -> "Settings":
+        if self.window_seconds % self.pane_seconds:
+            raise ValueError(
+                f"{PREFIX}WINDOW_SECONDS ({self.window_seconds}) must be a whole number of panes of "
+                f"{PREFIX}PANE_SECONDS ({self.pane_seconds})"
+            )
+        return self
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules of this run, in milliseconds."""
+        return Rules(
+            partitions=self.partitions,
+            horizon_ms=self.horizon_seconds * 1000,
+            grace_ms=self.grace_seconds * 1000,
+            slot_ms=self.slot_seconds * 1000,
+            pane_ms=self.pane_seconds * 1000,
+            max_ahead_ms=self.max_ahead_seconds * 1000,
+            min_play_ms=self.min_play_seconds * 1000,
+            plausibility=schemas.limits().fingerprint,
+        )
+
+    @property
+    def bootstrap(self) -> str:
+        """Where Kafka is, embedded or not."""
+        return self.kafka_bootstrap or f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def database(self) -> str:
+        """The ClickHouse database of the run."""
+        return "listening_" + self.run.replace("-", "_")
+
+    @property
+    def run_dir(self) -> Path:
+        """The run's folder, absolute: store, ledger, worker files, logs."""
+        return self.data_dir.absolute() / "runs" / self.run
+
+    @property
+    def ledger_dir(self) -> Path:
+        """Where producers of this run write their ledgers, one Parquet file a producing session."""
+        return self.run_dir / "ledger"
+
+    @property
+    def store_url(self) -> str:
+        return f"http://{self.store_host}:{self.store_port}"
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings from the environment; `overrides` (None: not given) win.
+
+    Raises SettingsError naming the variable, its value and what it may be.
+    """
+    try:
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(detail) for detail in error.errors())) from None
+    settings.rules  # noqa: B018  (validated here, not at its first use in a worker)
+    return settings
+
+
+def _sentence(detail: Any) -> str:
+    message = detail["msg"].removeprefix("Value error, ")
+    if not detail["loc"]:
+        return str(message)
+    return f"{PREFIX}{str(detail['loc'][0]).upper()}={detail['input']!r}: {message}"

@@ -1,0 +1,72 @@
+"""Names of a run's topics and groups, and the topics' settings: the topology in one place.
+
+producers ─► playback-events ─► classify ─► plays ─► count ─► artist-counts ─► rank ─► top-artists
+"""
+
+from dataclasses import dataclass
+
+from pipeline.settings import Settings
+
+MAX_MESSAGE_BYTES = 16 << 20
+"""Largest record of the derived topics, bytes; containers are split well below it."""
+FOREVER = "-1"
+LONG_MAX = str(2**63 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it must be: name, partitions, and the settings that correctness rests on."""
+
+    name: str
+    partitions: int
+    config: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one run."""
+
+    events: Topic
+    dlq: Topic
+    plays: Topic
+    counts: Topic
+    tops: Topic
+    artists: Topic
+
+    def all(self) -> tuple[Topic, ...]:
+        return (self.events, self.dlq, self.plays, self.counts, self.tops, self.artists)
+
+
+def topics_of(settings: Settings) -> Topics:
+    """The topics of the run. `events` and `dlq` take any client's records, the others only our own containers."""
+    keep = {"cleanup.policy": "delete", "retention.ms": FOREVER, "retention.bytes": FOREVER}
+    # Derived records are dated by watermark, which a replay puts anywhere in time.
+    derived = keep | {
+        "message.timestamp.type": "CreateTime",
+        "message.timestamp.before.max.ms": LONG_MAX,
+        "message.timestamp.after.max.ms": LONG_MAX,
+        "max.message.bytes": str(MAX_MESSAGE_BYTES),
+    }
+    source = keep | (
+        {"message.timestamp.type": "LogAppendTime"}
+        if settings.append_time
+        else {
+            "message.timestamp.type": "CreateTime",
+            "message.timestamp.before.max.ms": LONG_MAX,
+            "message.timestamp.after.max.ms": LONG_MAX,
+        }
+    )
+    run, count = settings.run, settings.partitions
+    return Topics(
+        events=Topic(f"{run}.playback-events", count, source),
+        dlq=Topic(f"{run}.playback-events.dlq", count, keep | {"max.message.bytes": str((1 << 20) + (64 << 10))}),
+        plays=Topic(f"{run}.plays", count, derived),
+        counts=Topic(f"{run}.artist-counts", settings.shards, derived),
+        tops=Topic(f"{run}.top-artists", settings.shards, derived),
+        artists=Topic(f"{run}.artists", 1, {"cleanup.policy": "compact"}),
+    )
+
+
+def group_of(settings: Settings, stage: str) -> str:
+    """The consumer group of a stage: `classify`, `rank` or `sink`."""
+    return f"{settings.run}.{stage}"

@@ -1,0 +1,145 @@
+"""playback-events ─► decode ─► decide ─► (dead letters) ─► append to plays ─► await ─► next offset
+
+One partition's batch, in this order:
+1. decode: the fetch's batches to columns, from the state's next offset on
+2. decide: what becomes of each event, folded into the partition's memory
+3. dead letters: what is invalid, with its reason, acknowledged first, so that no outcome can outlive its evidence
+4. append: one `plays` record with the offset it expects; a refused place means another writer, and the state is restored
+5. only now the state's next offset moves, and the consumer's timer may commit it
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+import polars as pl
+
+from pipeline.codec.decode import Decoded, decode, original
+from pipeline.dedup.decide import forget
+from pipeline.errors import RefusedError
+from pipeline.faustlib.app import LogApp, build_app, run_worker
+from pipeline.faustlib.fetch import Fetch
+from pipeline.faustlib.lanes import Lane, LostStateError
+from pipeline.log.append import Appender
+from pipeline.log.batch import PlaysRecord, classify
+from pipeline.log.dead_letters import dead_letter_headers
+from pipeline.log.read import log_reader
+from pipeline.log.restore import Restored, restore_memory
+from pipeline.settings import Settings
+from pipeline.topics import topics_of
+from pipeline.workers.ceiling import Ceiling
+
+_ROWS_PER_RECORD = 40_000
+"""Most source offsets in one `plays` record: about 4 MB before compression."""
+
+
+class ClassifyLane:
+    """A source partition: its memory, and the place in `plays` that the next record must get."""
+
+    def __init__(self, settings: Settings, partition: int, restored: Restored, appender: Appender) -> None:
+        self._settings, self._topics, self._rules = settings, topics_of(settings), settings.rules
+        self._partition, self._appender = partition, appender
+        self._memory, self._at = restored.memory, restored.at
+        self._durable = restored.memory.next_offset
+        self._ceiling = Ceiling(settings.dlq_ceiling_ratio, settings.dlq_ceiling_events)
+        self._forgotten = 0
+
+    @property
+    def next_offset(self) -> int:
+        return self._durable
+
+    async def take(self, fetch: Fetch) -> None:
+        self._check_dates(fetch)
+        settings = self._settings
+        decoded = decode(
+            fetch.batches,
+            self._durable,
+            self._partition,
+            settings.partitions,
+            self._rules.max_ahead_ms,
+            fast=settings.fast_fetch,
+        )
+        for part in _parts(decoded):
+            record = classify(self._memory, part, self._rules)
+            await self._write_dead_letters(fetch, part)
+            await self._append(record)
+            self._durable = record.last + 1
+        self._forget_old()
+
+    async def _append(self, record: PlaysRecord) -> None:
+        headers = record.headers(self._at, self._rules.fingerprint).encode()
+        offset = await self._appender.append(
+            self._topics.plays.name, self._partition, record.value, headers, timestamp=record.watermark
+        )
+        if offset != self._at:
+            raise LostStateError(f"expected offset {self._at} in plays, got {offset}")
+        self._at += 1
+
+    async def _write_dead_letters(self, fetch: Fetch, decoded: Decoded) -> None:
+        self._ceiling.count(decoded.events.height, [entry.reason for entry in decoded.refused])
+        sends = []
+        for entry in decoded.refused:
+            key, value, headers = original(fetch.batches, entry.offset)
+            marked = dead_letter_headers(headers, self._topics.events.name, self._partition, entry)
+            sends.append(self._appender.append(self._topics.dlq.name, self._partition, value, marked, key=key))
+        await asyncio.gather(*sends)
+
+    def _check_dates(self, fetch: Fetch) -> None:
+        expected = self._settings.append_time
+        for batch in fetch.batches:
+            if batch.append_time != expected and not batch.control:
+                raise RefusedError(
+                    f"{fetch.topic} partition {fetch.partition} offset {batch.base} is dated "
+                    f"{'by the broker' if batch.append_time else 'by its producer'}, LISTENING_APPEND_TIME={expected} "
+                    "says otherwise: the topic's message.timestamp.type was changed, and two clocks don't mix in one log"
+                )
+
+    def _forget_old(self) -> None:
+        slot = self._memory.watermark // self._rules.slot_ms
+        if slot > self._forgotten:
+            self._forgotten = slot
+            forget(self._memory, self._rules)
+
+
+def _parts(decoded: Decoded) -> Iterator[Decoded]:
+    """The range in pieces that fit into a record each, in order: any split gives the same outcomes."""
+    if decoded.last - decoded.first < _ROWS_PER_RECORD:
+        yield decoded
+        return
+    for first in range(decoded.first, decoded.last + 1, _ROWS_PER_RECORD):
+        last = min(first + _ROWS_PER_RECORD - 1, decoded.last)
+        events = decoded.events.filter(pl.col("offset").is_between(first, last))
+        ticks = [tick for tick in decoded.ticks if first <= tick.offset <= last]
+        refused = [entry for entry in decoded.refused if first <= entry.offset <= last]
+        absent = last - first + 1 - events.height - len(ticks) - len(refused)
+        yield Decoded(first, last, events, ticks, refused, absent, decoded.columnar)
+
+
+def make_app(settings: Settings) -> LogApp:
+    """The classify worker of a run."""
+    topics, appender = topics_of(settings), Appender(settings.bootstrap)
+
+    def restore(partition: int) -> Restored:
+        with log_reader(settings.bootstrap) as reader:
+            restored = restore_memory(reader, topics.plays.name, partition, settings.rules)
+            _low, end = reader.bounds(topics.events.name, partition)
+        if end < restored.memory.next_offset:
+            raise RefusedError(
+                f"{topics.events.name} partition {partition} ends at {end}, but {topics.plays.name} already holds outcomes "
+                f"up to {restored.memory.next_offset}: the topic was cut or made anew; start a new run (LISTENING_RUN)"
+            )
+        return restored
+
+    async def open_lane(partition: int) -> Lane:
+        restored = await asyncio.to_thread(restore, partition)
+        return ClassifyLane(settings, partition, restored, appender)
+
+    return build_app(settings, "classify", {topics.events.name: open_lane})
+
+
+def main() -> None:
+    """Run one classify worker."""
+    run_worker(make_app)
+
+
+if __name__ == "__main__":
+    main()

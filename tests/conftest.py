@@ -1,0 +1,52 @@
+"""One real broker for the whole test session, and settings of its own for every test.
+
+`from tests.conftest import settings_env` gives a subprocess the same settings.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.embedded.broker import running_broker
+from deploy.embedded.ports import free_ports
+from pipeline.settings import PREFIX, Settings, load
+
+_runs = itertools.count(1)
+
+
+def settings_env(settings: Settings) -> dict[str, str]:
+    """The environment of a subprocess that must load the same settings: this one's, with nothing else of ours in it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    ours = {
+        PREFIX + name.upper(): str(value) for name, value in settings.model_dump(mode="json").items() if value is not None
+    }
+    return inherited | ours
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests mean the defaults when they say nothing; a developer's own LISTENING_ variables don't reach them."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of a broker that lives as long as the test session."""
+    port, controller = free_ports(2)
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("broker"), kafka_port=port, kafka_controller_port=controller, kafka_bootstrap=None
+    )
+    with running_broker(settings):
+        yield settings.bootstrap
+
+
+@pytest.fixture
+def settings(broker: str, tmp_path: Path) -> Settings:
+    """A run of its own on the session's broker; its topics aren't made yet (`pipeline.admin.ensure_topics`)."""
+    return load(
+        run=f"t{os.getpid()}-{next(_runs)}", kafka_bootstrap=broker, data_dir=tmp_path / "data", store_port=free_ports(1)[0]
+    )
