@@ -20,7 +20,7 @@ from pipeline.settings import Settings, load
 from pipeline.topics import group_of
 
 _QUEUED_FETCHES = 4
-_HEAL_EVERY_S = 2.0
+_HEAL_EVERY_S = 1.0
 
 
 class _WholeFetches(faust.Schema):  # type: ignore[misc]
@@ -98,7 +98,7 @@ def _agent(app: LogApp) -> Callable[[Any], Awaitable[None]]:
 def _healer(app: LogApp) -> Callable[[], Awaitable[None]]:
     async def heal() -> None:
         if not app.rebalancing:
-            await app.positions.heal(app.consumer)
+            await app.positions.heal(lambda: app.consumer)
 
     return heal
 

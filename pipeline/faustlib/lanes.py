@@ -8,7 +8,7 @@ were lost on the way; a gap that shows in the re-fetch too is the log's own.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -37,6 +37,9 @@ class Lane(Protocol):
 
         Raises LostStateError where another writer was first. Any other error ends the process.
         """
+
+    async def idle(self) -> None:
+        """Called now and then while there is nothing to take. Errors as for `take`."""
 
 
 class Lanes:
@@ -83,12 +86,12 @@ class Lanes:
                 if fetch.first > lane.next_offset:
                     await self._seek_back(tp, lane.next_offset, consumer())
                 else:
-                    self._busy[tp] = asyncio.create_task(self._take(tp, lane, fetch, consumer))
+                    self._busy[tp] = asyncio.create_task(self._guard(tp, lane, lane.take(fetch), consumer))
             event.ack()
 
-    async def _take(self, tp: TP, lane: Lane, fetch: Fetch, consumer: Callable[[], Any]) -> None:
+    async def _guard(self, tp: TP, lane: Lane, work: Coroutine[Any, Any, None], consumer: Callable[[], Any]) -> None:
         try:
-            await lane.take(fetch)
+            await work
         except LostStateError as error:
             if self._lanes.get(tp) is not lane:
                 return  # revoked meanwhile: the state is gone already, and somebody else's task
@@ -118,13 +121,19 @@ class Lanes:
         if tp in consumer.assignment():
             await consumer.seek_wait({tp: offset})
 
-    async def heal(self, consumer: Any) -> None:
-        """For a timer: a loss at the log's end has no next fetch to reveal it. Seek back where a lane has stood still."""
+    async def heal(self, consumer: Callable[[], Any]) -> None:
+        """For a timer. Lanes without work are told so. A loss at the log's end has no next fetch to reveal it: seek back
+        where a lane has stood still below the consumer's position."""
         for tp, lane in list(self._lanes.items()):
             busy = self._busy.get(tp)
-            offset, self._seen_at[tp] = self._seen_at.get(tp), lane.next_offset
-            if (busy and not busy.done()) or offset != lane.next_offset or tp not in consumer.assignment():
+            before, self._seen_at[tp] = self._seen_at.get(tp), lane.next_offset
+            if (busy and not busy.done()) or before != lane.next_offset or tp not in consumer().assignment():
                 continue
-            position = await consumer.position(tp)
-            if position is not None and position > lane.next_offset and self._lanes.get(tp) is lane:
-                await self._seek_back(tp, lane.next_offset, consumer)
+            position = await consumer().position(tp)
+            busy = self._busy.get(tp)
+            if self._lanes.get(tp) is not lane or (busy and not busy.done()):
+                continue
+            if position is not None and position > lane.next_offset:
+                await self._seek_back(tp, lane.next_offset, consumer())
+            else:
+                self._busy[tp] = asyncio.create_task(self._guard(tp, lane, lane.idle(), consumer))

@@ -1,0 +1,1 @@
+"""Merging counts and ranking artists (pure)."""

@@ -1,0 +1,1 @@
+"""Panes, windows and counts (pure). Times are integer epoch milliseconds, intervals half-open."""

@@ -65,6 +65,9 @@ class ClassifyLane:
             self._durable = record.last + 1
         self._forget_old()
 
+    async def idle(self) -> None:
+        pass
+
     async def _append(self, record: PlaysRecord) -> None:
         headers = record.headers(self._at, self._rules.fingerprint).encode()
         offset = await self._appender.append(

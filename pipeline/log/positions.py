@@ -1,0 +1,58 @@
+"""Where the second app's stages go on, read off the ends of their output logs."""
+
+from dataclasses import dataclass
+
+from pipeline.codec.headers import CountsHeaders, HeaderError, TopHeaders
+from pipeline.log.read import LogReader
+
+_LOOK_BACK = (64, 1024, 16_384, 1 << 62)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a shard was last told of a source partition: the last source offset counted, and the watermark there."""
+
+    offset: int
+    watermark: int
+
+
+def last_counted(reader: LogReader, topic: str, shards: int, partition: int) -> Counted | None:
+    """The smallest position last announced over the shards (too early is harmless, too late never); None: some shard was
+    told nothing of this partition yet."""
+    announced = [_last_announcement(reader, topic, shard, partition) for shard in range(shards)]
+    known = [entry for entry in announced if entry is not None]
+    return min(known, key=lambda entry: entry.offset) if len(known) == shards else None
+
+
+def _last_announcement(reader: LogReader, topic: str, shard: int, partition: int) -> Counted | None:
+    low, high = reader.bounds(topic, shard)
+    for count in _LOOK_BACK:
+        start, found = max(low, high - count), None
+        for record in reader.read(topic, shard, start, high):
+            try:
+                headers = CountsHeaders.decode(record.headers)
+            except HeaderError:
+                continue
+            if headers.partition == partition and headers.complete:
+                found = Counted(headers.counted, headers.watermark)
+        if found or start == low:
+            return found
+    return None
+
+
+def last_final(reader: LogReader, topic: str, shard: int) -> TopHeaders | None:
+    """Headers of the final list with the latest window end, or None."""
+    low, high = reader.bounds(topic, shard)
+    for count in _LOOK_BACK:
+        start = max(low, high - count)
+        found: TopHeaders | None = None
+        for record in reader.read(topic, shard, start, high):
+            try:
+                headers = TopHeaders.decode(record.headers)
+            except HeaderError:
+                continue
+            if headers.final and (found is None or headers.window_end > found.window_end):
+                found = headers
+        if found or start == low:
+            return found
+    return None

@@ -1,0 +1,120 @@
+"""plays ─► accepted rows ─► absolute counts per pane and artist ─► artist-counts (every shard) ─► await ─► next offset"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+
+import polars as pl
+
+from pipeline.codec.container import COUNTS_SCHEMA, PLAYS_SCHEMA, read_container, write_container
+from pipeline.codec.headers import CountsHeaders, PlaysHeaders
+from pipeline.codec.records import kafka_records
+from pipeline.errors import RefusedError
+from pipeline.faustlib.fetch import Fetch
+from pipeline.log.append import Appender
+from pipeline.log.positions import last_counted
+from pipeline.log.read import LogReader
+from pipeline.log.restore import check_contiguous, check_rules
+from pipeline.outcomes import Outcome
+from pipeline.settings import Settings
+from pipeline.topics import topics_of
+from pipeline.windows.counts import PaneCounts
+
+_ROWS_PER_RECORD = 100_000
+_NAMES = list(COUNTS_SCHEMA)
+
+
+class CountLane:
+    """A partition of `plays`: its panes that can still change, and how far its log is counted."""
+
+    def __init__(self, settings: Settings, partition: int, appender: Appender | None) -> None:
+        self._settings, self._topics, self._rules = settings, topics_of(settings), settings.rules
+        self._partition, self._appender = partition, appender
+        self._counts = PaneCounts(self._rules)
+        self._expected: int | None = None  # first source offset of the next valid record; None: none was read yet
+        self._watermark = 0
+        self._offset = 0
+
+    @property
+    def next_offset(self) -> int:
+        return self._offset
+
+    def fold(self, offset: int, headers: PlaysHeaders, value: bytes) -> set[tuple[int, int]]:
+        """Count one valid record; the (pane, artist) pairs that changed. Raises RefusedError."""
+        topic = self._topics.plays.name
+        check_rules(topic, self._partition, headers, self._rules)
+        check_contiguous(topic, self._partition, offset, headers, self._expected)
+        self._expected, self._watermark = headers.last + 1, headers.watermark
+        if not headers.counts[Outcome.ACCEPTED]:
+            return set()
+        rows = read_container(value, PLAYS_SCHEMA, ["event_time", "artist_id", "outcome"])
+        rows = rows.filter(pl.col("outcome") == Outcome.ACCEPTED.label)
+        return self._counts.add(rows["event_time"].to_physical().to_numpy(), rows["artist_id"].to_numpy())
+
+    async def take(self, fetch: Fetch) -> None:
+        changed: set[tuple[int, int]] = set()
+        before = self._expected
+        for batch in fetch.batches:
+            for record in kafka_records(batch):
+                if record.offset < self._offset:
+                    continue
+                headers = PlaysHeaders.valid_at(record.offset, record.headers)
+                if headers:
+                    changed |= self.fold(record.offset, headers, record.value or b"")
+        if self._expected != before:
+            await self._announce(changed)
+        self._offset = fetch.next
+
+    async def idle(self) -> None:
+        pass
+
+    async def _announce(self, changed: set[tuple[int, int]]) -> None:
+        """Tell every shard, also those without a changed row: the watermark is news to all."""
+        assert self._appender is not None
+        assert self._expected is not None
+        counted, shards = self._expected - 1, self._settings.shards
+        split: dict[int, list[tuple[int, int, int, int, int]]] = defaultdict(list)
+        for pane, artist, plays in self._counts.rows(changed):
+            split[artist % shards].append((self._partition, pane, artist, plays, counted))
+        self._counts.drop_settled(self._watermark)
+        await asyncio.gather(*(self._tell(shard, split[shard], counted) for shard in range(shards)))
+
+    async def _tell(self, shard: int, rows: list[tuple[int, int, int, int, int]], counted: int) -> None:
+        assert self._appender is not None
+        parts = [rows[at : at + _ROWS_PER_RECORD] for at in range(0, len(rows), _ROWS_PER_RECORD)] or [[]]
+        for number, part in enumerate(parts, 1):
+            headers = CountsHeaders(self._partition, self._watermark, counted, number, len(parts), self._rules.fingerprint)
+            value = write_container(_frame(part), "ArtistCount") if part else b""
+            await self._appender.append(self._topics.counts.name, shard, value, headers.encode(), timestamp=self._watermark)
+
+
+def _frame(rows: Iterable[tuple[int, int, int, int, int]]) -> pl.DataFrame:
+    columns = dict(zip(_NAMES, zip(*rows, strict=True), strict=True))
+    return pl.DataFrame(columns, {**COUNTS_SCHEMA, "pane": pl.Int64}).with_columns(pl.col("pane").cast(pl.Datetime("ms")))
+
+
+def restore_count(reader: LogReader, settings: Settings, partition: int, appender: Appender) -> CountLane:
+    """Go on after what every shard was told, with the panes that can still change rebuilt from the log before it.
+
+    Raises RefusedError where the log that is needed is gone or was written under other rules.
+    """
+    topics, rules = topics_of(settings), settings.rules
+    plays = topics.plays.name
+    lane = CountLane(settings, partition, appender)
+    low, high = reader.bounds(plays, partition)
+    counted = last_counted(reader, topics.counts.name, settings.shards, partition)
+    if counted is None:
+        if low > 0:
+            raise RefusedError(
+                f"{plays} partition {partition} begins at {low}, and nothing of it was counted yet: data was lost"
+            )
+        return lane
+    oldest = counted.watermark - rules.grace_ms - rules.pane_ms
+    for record in reader.read(plays, partition, max(low, reader.offset_at(plays, partition, oldest)), high):
+        headers = PlaysHeaders.valid_at(record.offset, record.headers)
+        if headers and headers.first > counted.offset:
+            break
+        if headers:
+            lane.fold(record.offset, headers, record.value)
+        lane._offset = record.offset + 1
+    return lane

@@ -1,0 +1,147 @@
+"""plays ─► count ─► artist-counts ─► rank ─► top-artists
+
+The second Faust app: `count` has a lane per partition of `plays`, `rank` one per shard of `artist-counts`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import polars as pl
+
+from pipeline.codec.container import COUNTS_SCHEMA, TOP_SCHEMA, read_container, write_container
+from pipeline.codec.headers import CountsHeaders, HeaderError, RawHeaders, TopHeaders
+from pipeline.codec.records import kafka_records
+from pipeline.errors import RefusedError
+from pipeline.faustlib.app import LogApp, build_app, run_worker
+from pipeline.faustlib.fetch import Fetch
+from pipeline.faustlib.lanes import Lane
+from pipeline.log.append import Appender
+from pipeline.log.positions import last_final
+from pipeline.log.read import LogReader, log_reader
+from pipeline.settings import Settings
+from pipeline.topics import topics_of
+from pipeline.topk.merge import Ranked, SlidingTop
+from pipeline.workers.count import restore_count
+
+_PROVISIONAL_EVERY_S = 1.0
+
+
+class RankLane:
+    """A shard of `artist-counts`: its sliding window. `clock` (seconds) only limits how often provisional lists come."""
+
+    def __init__(
+        self, settings: Settings, shard: int, top: SlidingTop, appender: Appender, clock: Callable[[], float]
+    ) -> None:
+        self._settings, self._topics, self._shard = settings, topics_of(settings), shard
+        self._top, self._appender, self._clock = top, appender, clock
+        self._offset = 0
+        self._shown_at, self._shown_counted = 0.0, -1
+
+    @property
+    def next_offset(self) -> int:
+        return self._offset
+
+    def fold(self, offset: int, headers: RawHeaders, value: bytes) -> None:
+        """Merge one announcement's part. Raises RefusedError where it was counted under other rules."""
+        self._offset = offset + 1
+        try:
+            known = CountsHeaders.decode(headers)
+        except HeaderError:
+            return  # not one of ours
+        if known.rules != self._settings.rules.fingerprint:
+            raise RefusedError(f"{self._topics.counts.name} was counted under other rules: {known.rules}")
+        rows = read_container(value, COUNTS_SCHEMA)
+        if rows.height:
+            panes = rows["pane"].to_physical()
+            columns = (panes, rows["artist_id"], rows["plays"], rows["version"])
+            self._top.merge(known.partition, zip(*(column.to_list() for column in columns), strict=True))
+        if known.complete:
+            self._top.advance(known.partition, known.watermark, known.counted)
+
+    async def take(self, fetch: Fetch) -> None:
+        for batch in fetch.batches:
+            for record in kafka_records(batch):
+                if record.offset >= self._offset:
+                    self.fold(record.offset, record.headers, record.value or b"")
+        await self.publish()
+
+    async def idle(self) -> None:
+        await self.publish()
+
+    async def publish(self) -> None:
+        """Give out what became final, and now and then how the newest window stands."""
+        await asyncio.gather(*[self._send(ranked) for ranked in self._top.finals()])
+        due = self._clock() - self._shown_at >= _PROVISIONAL_EVERY_S
+        if due and self._top.counted > self._shown_counted:
+            ranked = self._top.provisional()
+            if ranked:
+                self._shown_at, self._shown_counted = self._clock(), self._top.counted
+                await self._send(ranked)
+
+    async def _send(self, ranked: Ranked) -> None:
+        headers = TopHeaders(
+            window_end=ranked.window_end,
+            window_ms=self._settings.window_seconds * 1000,
+            shard=self._shard,
+            k=self._settings.top_k,
+            final=ranked.final,
+            counted=self._top.counted,
+            watermark=self._top.watermark,
+        )
+        rows = [(rank, artist, plays) for rank, (artist, plays) in enumerate(ranked.places, 1)]
+        value = write_container(pl.DataFrame(rows, TOP_SCHEMA, orient="row"), "RankedArtist")
+        await self._appender.append(
+            self._topics.tops.name, self._shard, value, headers.encode(), timestamp=self._top.watermark
+        )
+
+
+def restore_rank(reader: LogReader, settings: Settings, shard: int, appender: Appender) -> RankLane:
+    """Go on after the last final list, with `artist-counts` read from the start of the next window to its end.
+
+    Raises RefusedError where the final lists so far are of another window length or k.
+    """
+    topics, rules = topics_of(settings), settings.rules
+    window_ms = settings.window_seconds * 1000
+    final = last_final(reader, topics.tops.name, shard)
+    if final and (final.window_ms, final.k) != (window_ms, settings.top_k):
+        raise RefusedError(
+            f"{topics.tops.name} holds final lists of {final.k} artists over {final.window_ms // 1000} s, the settings say "
+            f"LISTENING_TOP_K={settings.top_k} and LISTENING_WINDOW_SECONDS={settings.window_seconds}: start a new run"
+        )
+    end = final.window_end if final else None
+    top = SlidingTop(rules.partitions, rules.pane_ms, window_ms, rules.grace_ms, settings.top_k, end)
+    lane = RankLane(settings, shard, top, appender, time.monotonic)
+    counts = topics.counts.name
+    low, high = reader.bounds(counts, shard)
+    start = low if end is None else max(low, reader.offset_at(counts, shard, end + rules.pane_ms - window_ms))
+    lane._offset = start
+    for record in reader.read(counts, shard, start, high):
+        lane.fold(record.offset, record.headers, record.value)
+    return lane
+
+
+def make_app(settings: Settings) -> LogApp:
+    """The count and rank worker of a run."""
+    topics, appender = topics_of(settings), Appender(settings.bootstrap)
+
+    async def open_count(partition: int) -> Lane:
+        with log_reader(settings.bootstrap) as reader:
+            return await asyncio.to_thread(restore_count, reader, settings, partition, appender)
+
+    async def open_rank(shard: int) -> Lane:
+        with log_reader(settings.bootstrap) as reader:
+            lane = await asyncio.to_thread(restore_rank, reader, settings, shard, appender)
+        await lane.publish()
+        return lane
+
+    return build_app(settings, "rank", {topics.plays.name: open_count, topics.counts.name: open_rank})
+
+
+def main() -> None:
+    """Run one count and rank worker."""
+    run_worker(make_app)
+
+
+if __name__ == "__main__":
+    main()
