@@ -10,6 +10,7 @@ help:  ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1|/' | column -t -s '|'
 
 setup: $(READY)  ## make .venv and fetch the broker (about 1.5 GB, once)
+	@:
 
 $(READY): pyproject.toml requirements.lock deploy/embedded/jars.lock.json deploy/setup.sh
 	@PYTHON="$(PYTHON)" bash deploy/setup.sh .venv

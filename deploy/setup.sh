@@ -11,8 +11,8 @@ fail() {
 }
 
 command -v "$python" >/dev/null || fail "$python was not found: install Python 3.11 or newer, or name it: make setup PYTHON=/path/to/python3."
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-  fail "$("$python" -V) is too old: Python 3.11 or newer is needed; name one with make setup PYTHON=/path/to/python3."
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+  fail "$python ($("$python" -V 2>&1 | head -n 1)) won't do: Python 3.11 or newer is needed; name one with make setup PYTHON=/path/to/python3."
 
 # A virtual environment whose Python is gone or of another version is made anew.
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')

@@ -23,7 +23,7 @@ class Scenario(BaseModel):
     name: str = "album-release"
     events: Annotated[int, Field(ge=1)] = 1_000_000
     """Records that are published, copies included: exactly so many."""
-    minutes: Annotated[float, Field(gt=0, le=1440)] = 90.0
+    minutes: Annotated[float, Field(ge=0.1, le=1440)] = 90.0
     seed: Annotated[int, Field(ge=0)] = 1
     artists: Annotated[int, Field(ge=20, le=2_000_000)] = 20_000
     users: Annotated[int, Field(ge=1, le=50_000_000)] = 200_000
@@ -61,13 +61,15 @@ class Scenario(BaseModel):
         if self.release_ms is None:
             return np.ones(len(since_start))
         since = np.maximum(since_start - self.release_ms, 0) / SURGE_MS
-        return 1 + (self.release_load - 1) * since * np.exp(1 - since)
+        load: Array = 1 + (self.release_load - 1) * since * np.exp(1 - since)
+        return load
 
     def share(self, since_start: Array) -> Array:
         """The released album's share of plays at these milliseconds since the start, float64: 0 until the release."""
         if self.release_ms is None:
             return np.zeros(len(since_start))
-        return self.release_share * -np.expm1(-np.maximum(since_start - self.release_ms, 0) / RAMP_MS)
+        share: Array = self.release_share * -np.expm1(-np.maximum(since_start - self.release_ms, 0) / RAMP_MS)
+        return share
 
 
 def iso(instant_ms: int) -> str:

@@ -12,18 +12,15 @@ import pytest
 
 from deploy.embedded.broker import running_broker
 from deploy.embedded.ports import free_ports
+from deploy.embedded.programs import environment
 from pipeline.settings import PREFIX, Settings, load
 
 _runs = itertools.count(1)
 
 
 def settings_env(settings: Settings) -> dict[str, str]:
-    """The environment of a subprocess that must load the same settings: this one's, with nothing else of ours in it."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    ours = {
-        PREFIX + name.upper(): str(value) for name, value in settings.model_dump(mode="json").items() if value is not None
-    }
-    return inherited | ours
+    """The environment of a subprocess that must load the same settings."""
+    return environment(settings)
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +34,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap servers of a broker that lives as long as the test session."""
     port, controller = free_ports(2)
-    settings = Settings(
-        data_dir=tmp_path_factory.mktemp("broker"), kafka_port=port, kafka_controller_port=controller, kafka_bootstrap=None
-    )
+    settings = load(data_dir=tmp_path_factory.mktemp("broker"), kafka_port=port, kafka_controller_port=controller)
     with running_broker(settings):
         yield settings.bootstrap
 

@@ -79,7 +79,11 @@ def running_broker(settings: Settings) -> Iterator[None]:
     Raises ListeningError where it can't start or doesn't answer within START_SECONDS.
     """
     process = subprocess.Popen(
-        prepare(settings), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        prepare(settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         _wait_until_up(process, settings)
@@ -122,7 +126,7 @@ def main() -> int:
         return error.exit_code
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(command[0], command)  # noqa: S606  (never returns: a supervisor's signals reach Java itself)
+    os.execv(command[0], command)
     return Exit.RESTART
 
 

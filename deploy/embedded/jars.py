@@ -1,7 +1,7 @@
 """The broker's jars: fetched once by Maven coordinate, held to the sha256 of the committed lock.
 
-    python -m deploy.embedded.jars            fetch what is missing (part of `make setup`)
-    python -m deploy.embedded.jars --relock   maintainers: resolve anew with mvn and write the lock
+python -m deploy.embedded.jars            fetch what is missing (part of `make setup`)
+python -m deploy.embedded.jars --relock   maintainers: resolve anew with mvn and write the lock
 """
 
 import errno
@@ -77,7 +77,7 @@ def fetch_jars(
     except OSError as error:
         reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
         raise ListeningError(
-            f"The broker's jars can't be kept in {folder}: {reason}; make room, or set LISTENING_CACHE_DIR to another folder."
+            f"The broker's jars can't be kept in {folder}: {reason}; make room, or choose another LISTENING_CACHE_DIR."
         ) from error
     return tuple(folder / jar.filename for jar in jars)
 

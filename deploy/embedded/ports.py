@@ -19,7 +19,9 @@ def require_free(host: str, port: int, variable: str) -> None:
                     f"Port {port} on {host} is in use: stop what listens there (another `listening up`?), "
                     f"or set {variable} to a free port."
                 ) from None
-            raise RefusedError(f"Port {port} on {host} can't be used ({error.strerror}): set {variable} to another.") from None
+            raise RefusedError(
+                f"Port {port} on {host} can't be used ({error.strerror}): set {variable} to another."
+            ) from None
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:

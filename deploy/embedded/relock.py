@@ -24,7 +24,9 @@ def relock(lock: Path) -> None:
             cwd=folder,
             check=True,
         )  # fmt: skip
-        listed = re.findall(r"^\s+([\w.-]+):([\w.-]+):jar:([\w.-]+):(?:compile|runtime)", Path(folder, "list.txt").read_text(), re.M)
+        listed = re.findall(
+            r"^\s+([\w.-]+):([\w.-]+):jar:([\w.-]+):(?:compile|runtime)", Path(folder, "list.txt").read_text(), re.M
+        )
         entries = [
             {
                 "coordinate": f"{group}:{artifact}:{version}",
@@ -37,7 +39,9 @@ def relock(lock: Path) -> None:
 
 def _pom() -> str:
     dependencies = "".join(
-        "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>".format(*root.split(":"))
+        "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>".format(
+            *root.split(":")
+        )
         for root in ROOTS
     )
     return (

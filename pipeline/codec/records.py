@@ -5,20 +5,23 @@ Slower than columns, and the one that says why a record is refused.
 
 import io
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import cramjam
 import fastavro
 import numpy as np
 import polars as pl
+from aiokafka.errors import KafkaError
 from aiokafka.record.memory_records import MemoryRecords
 
 import schemas
 from pipeline.codec.batches import Batch
 from pipeline.codec.event_columns import EVENT_FIELDS, FRAME_SCHEMA
 from pipeline.codec.headers import TICK_HEADER
+from pipeline.errors import UnavailableError
 
 EARLIEST_MS = 946_684_800_000
 """2000-01-01: nothing was played before, also no tick."""
@@ -63,11 +66,20 @@ class NotAnEventError(ValueError):
         self.reason = reason
 
 
-def kafka_records(batch: Batch) -> Iterator[Any]:
-    """aiokafka's records of one batch: offset, timestamp, key, value, headers. Raises ValueError on a damaged body."""
+def kafka_records(batch: Batch) -> list[Any]:
+    """aiokafka's records of one batch: offset, timestamp, key, value, headers.
+
+    Raises UnavailableError where the body is no sequence of records, which the broker would not have taken: nothing in it
+    may be trusted.
+    """
     reader = MemoryRecords(batch.raw)
-    while reader.has_next():
-        yield from reader.next_batch()
+    records: list[Any] = []
+    try:
+        while reader.has_next():
+            records.extend(reader.next_batch())
+    except (KafkaError, ValueError, IndexError, struct.error, UnicodeDecodeError, RuntimeError, cramjam.DecompressionError) as error:
+        raise UnavailableError(f"the batch at offset {batch.base} is damaged: {error!r}") from error
+    return records
 
 
 def read_records(batches: Iterable[Batch]) -> Read:

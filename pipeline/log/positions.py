@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.codec.headers import CountsHeaders, HeaderError, TopHeaders
-from pipeline.log.read import LogReader
+from pipeline.log.read import Log
 
 _LOOK_BACK = (64, 1024, 16_384, 1 << 62)
 
@@ -16,7 +16,7 @@ class Counted:
     watermark: int
 
 
-def last_counted(reader: LogReader, topic: str, shards: int, partition: int) -> Counted | None:
+def last_counted(reader: Log, topic: str, shards: int, partition: int) -> Counted | None:
     """The smallest position last announced over the shards (too early is harmless, too late never); None: some shard was
     told nothing of this partition yet."""
     announced = [_last_announcement(reader, topic, shard, partition) for shard in range(shards)]
@@ -24,7 +24,7 @@ def last_counted(reader: LogReader, topic: str, shards: int, partition: int) -> 
     return min(known, key=lambda entry: entry.offset) if len(known) == shards else None
 
 
-def _last_announcement(reader: LogReader, topic: str, shard: int, partition: int) -> Counted | None:
+def _last_announcement(reader: Log, topic: str, shard: int, partition: int) -> Counted | None:
     low, high = reader.bounds(topic, shard)
     for count in _LOOK_BACK:
         start, found = max(low, high - count), None
@@ -40,7 +40,7 @@ def _last_announcement(reader: LogReader, topic: str, shard: int, partition: int
     return None
 
 
-def last_final(reader: LogReader, topic: str, shard: int) -> TopHeaders | None:
+def last_final(reader: Log, topic: str, shard: int) -> TopHeaders | None:
     """Headers of the final list with the latest window end, or None."""
     low, high = reader.bounds(topic, shard)
     for count in _LOOK_BACK:

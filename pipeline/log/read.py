@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -20,6 +21,19 @@ class Record:
     timestamp: int
     headers: RawHeaders
     value: bytes
+
+
+class Log(Protocol):
+    """A log to look at: partitions of topics with offsets and dated records."""
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """First offset that is there and the one after the last."""
+
+    def offset_at(self, topic: str, partition: int, timestamp: int) -> int:
+        """Offset of the first record dated `timestamp` (epoch ms) or later; the end where there is none."""
+
+    def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
+        """The records with start <= offset < stop."""
 
 
 class LogReader:

@@ -16,7 +16,7 @@ from pipeline.codec.headers import PlaysHeaders
 from pipeline.dedup.decide import Memory
 from pipeline.dedup.seen import Ids
 from pipeline.errors import RefusedError
-from pipeline.log.read import LogReader, Record
+from pipeline.log.read import Log, Record
 from pipeline.outcomes import Outcome
 from pipeline.rules import Rules, differences
 
@@ -32,7 +32,7 @@ class Restored:
     at: int
 
 
-def restore_memory(reader: LogReader, topic: str, partition: int, rules: Rules) -> Restored:
+def restore_memory(reader: Log, topic: str, partition: int, rules: Rules) -> Restored:
     """Raises RefusedError where the log was written under other rules, or was cut; UnavailableError."""
     low, high = reader.bounds(topic, partition)
     last = last_valid(reader, topic, partition, low, high)
@@ -55,7 +55,7 @@ def restore_memory(reader: LogReader, topic: str, partition: int, rules: Rules) 
     return Restored(memory, high)
 
 
-def last_valid(reader: LogReader, topic: str, partition: int, low: int, high: int) -> PlaysHeaders | None:
+def last_valid(reader: Log, topic: str, partition: int, low: int, high: int) -> PlaysHeaders | None:
     """Headers of the last valid record below `high`, or None."""
     for count in _LOOK_BACK:
         start = max(low, high - count)

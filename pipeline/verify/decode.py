@@ -39,6 +39,7 @@ class _Reader:
     """What a walk over the raw bytes needs: (`varint` | `bytes` | `fixed`, size of the fixed)."""
     ints: tuple[str, ...]
     booleans: tuple[str, ...]
+    texts: tuple[str, ...]
     enums: tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -93,6 +94,7 @@ class Decoder:
         for name, least, most in self._strings:
             if not least <= len(event[name]) <= most:
                 raise InvalidEventError(f"{name} has {len(event[name])} bytes", event["event_id"])
+        for name in reader.texts:
             try:
                 event[name] = event[name].decode("utf-8")
             except UnicodeDecodeError:
@@ -103,7 +105,7 @@ class Decoder:
 
 
 def _reader(schema: dict[str, Any]) -> _Reader:
-    plain, walk, ints, booleans, enums = [], [], [], [], []
+    plain, walk, ints, booleans, texts, enums = [], [], [], [], [], []
     for field in schema["fields"]:
         name, kind = field["name"], field["type"]
         base = kind["type"] if isinstance(kind, dict) else kind
@@ -114,6 +116,7 @@ def _reader(schema: dict[str, Any]) -> _Reader:
             booleans.append(name)
             as_read = {"type": "fixed", "name": f"boolean_{name}", "size": 1}
         elif base == "string":
+            texts.append(name)
             as_read = "bytes"
         elif base == "fixed":
             as_read = kind
@@ -127,7 +130,7 @@ def _reader(schema: dict[str, Any]) -> _Reader:
         fixed = as_read["size"] if isinstance(as_read, dict) else 0
         walk.append(("fixed" if fixed else "bytes" if as_read == "bytes" else "varint", fixed))
     record = {"type": "record", "name": schema["name"] + "AsRead", "fields": plain}
-    return _Reader(parse_schema(record), tuple(walk), tuple(ints), tuple(booleans), tuple(enums))
+    return _Reader(parse_schema(record), tuple(walk), tuple(ints), tuple(booleans), tuple(texts), tuple(enums))
 
 
 def _walk(body: bytes, fields: tuple[tuple[str, int], ...]) -> None:

@@ -13,7 +13,7 @@ from pipeline.errors import RefusedError
 from pipeline.faustlib.fetch import Fetch
 from pipeline.log.append import Appender
 from pipeline.log.positions import last_counted
-from pipeline.log.read import LogReader
+from pipeline.log.read import Log
 from pipeline.log.restore import check_contiguous, check_rules
 from pipeline.outcomes import Outcome
 from pipeline.settings import Settings
@@ -93,7 +93,7 @@ def _frame(rows: Iterable[tuple[int, int, int, int, int]]) -> pl.DataFrame:
     return pl.DataFrame(columns, {**COUNTS_SCHEMA, "pane": pl.Int64}).with_columns(pl.col("pane").cast(pl.Datetime("ms")))
 
 
-def restore_count(reader: LogReader, settings: Settings, partition: int, appender: Appender) -> CountLane:
+def restore_count(reader: Log, settings: Settings, partition: int, appender: Appender) -> CountLane:
     """Go on after what every shard was told, with the panes that can still change rebuilt from the log before it.
 
     Raises RefusedError where the log that is needed is gone or was written under other rules.

@@ -18,7 +18,7 @@ from pipeline.faustlib.fetch import Fetch
 from pipeline.faustlib.lanes import Lane
 from pipeline.log.append import Appender
 from pipeline.log.positions import last_final
-from pipeline.log.read import LogReader, log_reader
+from pipeline.log.read import Log, log_reader
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 from pipeline.topk.merge import Ranked, SlidingTop
@@ -96,7 +96,7 @@ class RankLane:
         )
 
 
-def restore_rank(reader: LogReader, settings: Settings, shard: int, appender: Appender) -> RankLane:
+def restore_rank(reader: Log, settings: Settings, shard: int, appender: Appender) -> RankLane:
     """Go on after the last final list, with `artist-counts` read from the start of the next window to its end.
 
     Raises RefusedError where the final lists so far are of another window length or k.

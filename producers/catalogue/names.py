@@ -1,21 +1,11 @@
 """Names of artists who don't exist. Every name holds at least one invented word, so that no real artist is met."""
 
-import numpy as np
+from functools import cache
+from pathlib import Path
 
-_ONSETS = "b br c d dr f fl g gr h j k kl l m n p pr qu r s sh sk sl st t tr v w y z".split()
-_VOWELS = "a a a e e e i i o o u ae ai ea ia io ou".split()
-_ENDS = "l la n na nd ne r ra ren rin ron s sa th va vel vin x yn".split()
-_ADJECTIVES = (
-    "Amber Ancient Arctic Ashen Borrowed Bright Broken Copper Coral Crooked Distant Electric Faded Feral Frozen Gentle Gilded "
-    "Golden Hidden Hollow Hungry Idle Indigo Ivory Late Little Lonely Lost Lucid Midnight Northern Opal Pale Paper Patient "
-    "Quiet Restless Rusty Scarlet Secret Silent Silver Sleepless Slow Southern Sudden Tender Tidal Velvet Violet Wandering Wild"
-).split()
-_NOUNS = (
-    "Afternoons Antennas Archives Avenues Balconies Beacons Bicycles Canals Captains Cartographers Chandeliers Comets Corridors "
-    "Cousins Embers Engines Ferries Foxes Gardens Harbours Herons Highways Islands Kites Lanterns Letters Lighthouses Machines "
-    "Mirrors Monsoons Mornings Orchards Otters Pilots Postcards Ravens Rivers Rooftops Sailors Satellites Signals Sparrows "
-    "Staircases Summers Tailors Telescopes Tides Tigers Valleys Violins Voices Weathers Windows Wolves"
-).split()
+import numpy as np
+import yaml
+
 LONGEST = 32
 """No name has more characters than this."""
 
@@ -26,7 +16,7 @@ def invented_names(count: int, seed: int) -> tuple[str, ...]:
     rng = np.random.default_rng([seed, 1])
     while len(names) < count:
         # Blocks of one size, so that a longer list begins like a shorter one.
-        for draws in rng.random((4096, 12)).tolist():
+        for draws in rng.random((4096, 13)).tolist():
             name = _name(draws)
             if len(name) <= LONGEST:
                 names[name] = None
@@ -34,9 +24,9 @@ def invented_names(count: int, seed: int) -> tuple[str, ...]:
 
 
 def _name(draws: list[float]) -> str:
-    """One name of twelve numbers in [0, 1)."""
-    pattern, adjective, noun = draws[0], _pick(_ADJECTIVES, draws[1]), _pick(_NOUNS, draws[2])
-    first, second = _word(draws[3:8]), _word(draws[7:12])
+    """One name of thirteen numbers in [0, 1)."""
+    pattern, adjective, noun = draws[0], _pick("adjectives", draws[1]), _pick("nouns", draws[2])
+    first, second = _word(draws[3:8]), _word(draws[8:13])
     if pattern < 0.30:
         return f"{first} {second}"
     if pattern < 0.50:
@@ -51,9 +41,16 @@ def _name(draws: list[float]) -> str:
 
 
 def _word(draws: list[float]) -> str:
-    syllables = _pick(_ONSETS, draws[0]) + _pick(_VOWELS, draws[1]) + _pick(_ONSETS, draws[2]) + _pick(_VOWELS, draws[3])
-    return (syllables + _pick(_ENDS, draws[4])).capitalize()
+    kinds = ("onsets", "vowels", "onsets", "vowels", "ends")
+    return "".join(_pick(kind, draw) for kind, draw in zip(kinds, draws, strict=True)).capitalize()
 
 
-def _pick(words: list[str], draw: float) -> str:
+def _pick(kind: str, draw: float) -> str:
+    words = _words()[kind]
     return words[int(draw * len(words))]
+
+
+@cache
+def _words() -> dict[str, list[str]]:
+    document: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "words.yaml").read_text())
+    return document

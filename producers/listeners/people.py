@@ -39,7 +39,8 @@ _PLATFORM_WEIGHTS = np.cumsum([_PLATFORM_SHARES[name] for name in PLATFORMS])
 def rhythm(instant_ms: int) -> Array:
     """How eagerly each country begins to listen at an instant (epoch ms): float64[countries], of 100."""
     hours = np.mod(instant_ms / _HOUR_MS + _UTC_OFFSETS, 24)
-    return np.interp(hours, np.arange(25), np.append(_RHYTHM, _RHYTHM[0]))
+    eagerness: Array = np.interp(hours, np.arange(25), np.append(_RHYTHM, _RHYTHM[0]))
+    return eagerness
 
 
 def pick_platforms(count: int, rng: np.random.Generator) -> Array:
@@ -66,7 +67,8 @@ class People:
         # The last bound is left out: a draw just below 1 must not round up to a country that isn't there.
         country = np.searchsorted(weights[:-1] / weights[-1], rng.random(count), side="right")
         first, past = self.first[country], self.first[country + 1]
-        return self.by_country[first + (rng.random(count) * (past - first)).astype(np.int64)]
+        users: Array = self.by_country[first + (rng.random(count) * (past - first)).astype(np.int64)]
+        return users
 
     def eagerness(self, instant_ms: int) -> float:
         """How much all of them listen at an instant, on a scale of its own."""

@@ -1,0 +1,146 @@
+"""A supervisord of our own: started, asked, told, and ended together with everything below it."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from deploy.embedded.programs import Program, environment
+from deploy.embedded.sessions import die_with_parent, end_session
+from deploy.embedded.supervisor_config import STOP_SECONDS, supervisor_config
+from pipeline.errors import UnavailableError
+from pipeline.settings import Settings
+
+ANSWER_SECONDS = 20.0
+SOCKET_LENGTH = 100
+"""Longest path of a unix socket, bytes; the system's limit is 104 or 108."""
+ENDED = re.compile(r" (?:INFO|WARN) (exited|gave up): (\S+)(?: \((?:exit status (\d+)|([^;)]*))(; expected)?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A process ended by itself: with a code, by a signal (code None), or too often."""
+
+    name: str
+    code: int | None
+    how: str
+    is_final: bool
+    """supervisord gave it up, or took the code for one that ends the work."""
+
+
+class Supervisord:
+    """A running supervisord and its XML-RPC."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", socket: Path, log: Path) -> None:
+        self.process = process
+        self._log, self._read = log, 0
+        self._socket = socket
+
+    @property
+    def _rpc(self) -> Any:
+        # Anew for each call: its connection can't be used again after a failure.
+        transport: Any = SupervisorTransport(None, None, f"unix://{self._socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport).supervisor
+
+    def start(self, name: str) -> None:
+        """Start a process, without waiting until it counts as running."""
+        self._rpc.startProcess(name, False)
+
+    def pids(self) -> dict[str, int]:
+        """The pid of every process that is up."""
+        return {info["name"]: info["pid"] for info in self._rpc.getAllProcessInfo() if info["pid"]}
+
+    def ends(self) -> list[End]:
+        """Processes that ended since this was asked last.
+
+        From its log: XML-RPC forgets the exit code of a process that ended soon after its start.
+        """
+        with self._log.open("rb") as file:
+            file.seek(self._read)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        found = [ENDED.search(line) for line in whole.decode(errors="replace").splitlines()]
+        return [_end_of(match) for match in found if match]
+
+    def wait_until_up(self) -> None:
+        """Return when it answers; UnavailableError where it doesn't within ANSWER_SECONDS."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            with suppress(OSError, xmlrpc.client.Error):
+                self._rpc.getState()
+                return
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.05)
+            if self.process.returncode is not None or time.monotonic() > deadline:
+                reason = self._log.read_text(errors="replace").strip()[-500:] if self._log.exists() else "no log"
+                raise UnavailableError(f"supervisord did not start: {reason}")
+
+
+def _end_of(match: "re.Match[str]") -> End:
+    what, name, code, signalled, expected = match.groups()
+    how = "given up after many tries" if what == "gave up" else f"exit code {code}" if code else signalled or "unknown"
+    return End(name, int(code) if code else None, how, what == "gave up" or bool(expected))
+
+
+@contextmanager
+def supervisord(settings: Settings, programs: Sequence[Program]) -> Iterator[Supervisord]:
+    """supervisord with these programs, none started; at the end it and every process of its session are gone."""
+    folder = settings.run_dir / "supervisor"
+    folder.mkdir(parents=True, exist_ok=True)
+    log, config = folder / "supervisord.log", folder / "supervisord.conf"
+    log.unlink(missing_ok=True)
+    socket_dir = _short_folder()
+    process = None
+    try:
+        socket = socket_dir / "s"
+        config.write_text(supervisor_config(settings, programs, folder, socket))
+        with (folder / "output.log").open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
+                env=environment(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),
+            )
+        running = Supervisord(process, socket, log)
+        running.wait_until_up()
+        yield running
+    finally:
+        if process is not None:
+            _end(process)
+        shutil.rmtree(socket_dir, ignore_errors=True)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask it to stop its processes, two groups one after the other, and to end; then kill what is left of its session."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(2 * STOP_SECONDS + 10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    left = end_session(process.pid, seconds=5)
+    if left:
+        raise UnavailableError(f"Processes {left} could not be ended: the system keeps them.")
+
+
+def _short_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="listening-"))
+    if len(bytes(folder)) > SOCKET_LENGTH - 2:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="listening-", dir="/tmp"))
+    return folder

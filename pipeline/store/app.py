@@ -1,0 +1,102 @@
+"""The store's HTTP: GET /ready, POST /sql."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from clickhouse_connect.driver.exceptions import Error as EngineError
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from pipeline.errors import ListeningError, UnavailableError
+from pipeline.settings import Settings
+from pipeline.store.client import Pool, sentence
+from pipeline.store.fence import admit
+from pipeline.store.sinks import Sinks
+
+ARROW = "application/vnd.apache.arrow.stream"
+PROBLEM = "application/problem+json"
+LONGEST_SQL = 1 << 20
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+EVERYWHERE = frozenset({"0.0.0.0", "::"})
+PARAMETER = "param_"
+"""Query-string prefix of a statement's parameters, as in ClickHouse's own HTTP interface."""
+
+
+def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
+    """The app over an open pool, whose migrations are applied, and sinks that may still be starting."""
+    app = FastAPI(title="listening store", docs_url=None, redoc_url=None)
+
+    @app.middleware("http")
+    async def check_host(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        # A web page whose name was pointed at 127.0.0.1 must not read the store through its visitor's browser.
+        if not _is_ours(settings.store_host, request.headers.get("host", "")):
+            return problem(421, "Misdirected request", "the Host header names another host than this store's")
+        return await go_on(request)
+
+    @app.get("/ready")
+    def ready() -> Response:
+        reasons = reasons_against(sinks)
+        body = {
+            "status": "starting" if reasons else "ready",
+            "reasons": reasons,
+            "run": settings.run,
+            "database": settings.database,
+            "topics": {
+                kind: {"lag": progress.lag, "rows": progress.rows, "ignored": progress.ignored, "next": progress.next}
+                for kind, progress in sinks.progress.items()
+            },
+        }
+        return JSONResponse(body, status_code=503 if reasons else 200)
+
+    @app.post("/sql")
+    async def sql(request: Request) -> Response:
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > LONGEST_SQL:
+                return problem(413, "Too long", f"the SQL is longer than {LONGEST_SQL} bytes")
+        parameters = {
+            name.removeprefix(PARAMETER): value for name, value in request.query_params.items() if name.startswith(PARAMETER)
+        }
+        return await run_in_threadpool(_answer, pool, body, parameters)
+
+    return app
+
+
+def reasons_against(sinks: Sinks) -> list[str]:
+    """Why the store is not ready; empty when it is."""
+    if sinks.failure:
+        return [sinks.failure.sentence]
+    if not sinks.progress:
+        return ["the sinks are starting"]
+    waiting = [f"the sink of {kind} has not begun" for kind, p in sinks.progress.items() if not p.consuming.is_set()]
+    troubled = [f"{kind}: {p.trouble}" for kind, p in sinks.progress.items() if p.trouble]
+    return waiting + troubled
+
+
+def problem(status: int, title: str, detail: str) -> Response:
+    """RFC 9457."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(body, status_code=status, media_type=PROBLEM)
+
+
+def _answer(pool: Pool, body: bytes, parameters: dict[str, str]) -> Response:
+    try:
+        statement = admit(body.decode())
+        with pool.guest() as client:
+            answer: Any = client.raw_query(statement, parameters=parameters or None, fmt="ArrowStream")
+        return Response(answer, media_type=ARROW)
+    except UnicodeDecodeError:
+        return problem(400, "Bad SQL", "the SQL is not UTF-8")
+    except UnavailableError as error:
+        return problem(503, "Busy", str(error))
+    except ListeningError as error:
+        return problem(400, "Bad SQL", str(error))
+    except (EngineError, TypeError, ValueError) as error:  # the last two: parameters that don't fit the statement
+        return problem(400, "Bad SQL", sentence(error))
+
+
+def _is_ours(store_host: str, header: str) -> bool:
+    host = header[1:].partition("]")[0] if header.startswith("[") else header.rpartition(":")[0] or header
+    return store_host in EVERYWHERE or host.lower() in LOOPBACK | {store_host.lower()}

@@ -1,0 +1,162 @@
+"""Clients of the store's engine: embedded in this process, or a server by DSN."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import Error as EngineError
+
+from pipeline.errors import RefusedError, UnavailableError
+from pipeline.settings import Settings
+
+OWN_SETTINGS = {
+    # On by default since 26.3: an insert would return before its rows can be read, or be merged with others'.
+    "async_insert": "0",
+    # One core's worth a client, and less memory: the sink's inserts are small, and others share the machine.
+    "max_threads": "1",
+    "max_insert_threads": "1",
+    "input_format_parallel_parsing": "0",
+    # A null in a column that has none is an error here, not a zero.
+    "input_format_null_as_default": "0",
+}
+GUEST_SETTINGS = {
+    "max_threads": "2",
+    "max_execution_time": "30",
+    "max_result_rows": "5000000",
+    "max_result_bytes": str(512 << 20),
+    "result_overflow_mode": "throw",
+    "max_memory_usage": str(1 << 30),
+    # Last: after it nothing can be set.
+    "readonly": "1",
+}
+GUESTS = 4
+"""User queries that run at once."""
+GUEST_WAIT_SECONDS = 20.0
+
+
+def open_client(settings: Settings, database: str | None = None, engine_settings: Mapping[str, str] = OWN_SETTINGS) -> Any:
+    """A client of the engine of this run, with a session of its own. A client serialises its calls.
+
+    Raises UnavailableError where a server does not answer, RefusedError where the embedded engine can't open its folder.
+    """
+    if settings.clickhouse_dsn:
+        try:
+            return clickhouse_connect.get_client(
+                dsn=settings.clickhouse_dsn,
+                database=database or "default",
+                settings=dict(engine_settings),
+                autogenerate_session_id=False,
+            )
+        except EngineError as error:
+            raise UnavailableError(
+                f"ClickHouse does not answer (check LISTENING_CLICKHOUSE_DSN and the server): {sentence(error)}"
+            ) from error
+    path = settings.run_dir / "store"
+    try:
+        client = clickhouse_connect.get_client(interface="chdb", path=str(path), database=database)
+        # One by one and in this order, where get_client would set them in another.
+        for name, value in engine_settings.items():
+            client.set_client_setting(name, value)
+    except EngineError as error:
+        raise RefusedError(f"the embedded ClickHouse can't open {path}: {sentence(error)}") from error
+    return client
+
+
+def sentence(error: BaseException) -> str:
+    """The engine's message as one line, without its stack or version."""
+    text = " ".join(str(error).split())
+    return text.partition(" Stack trace:")[0].partition(" (version ")[0][:2000]
+
+
+class Pool:
+    """The run's clients: `base` keeps the embedded engine alive, writers get one each, readers share a few.
+
+    Inserts never wait for reads: each client has a session and a lock of its own. Closing the pool closes all clients.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises RefusedError where another process has the store open, UnavailableError where a server is away."""
+        self._settings = settings
+        self._lock = None if settings.clickhouse_dsn else _own(settings)
+        try:
+            self.base: Any = open_client(settings)
+        except BaseException:
+            self._unlock()
+            raise
+        self._clients: list[Any] = [self.base]
+        self._idle: list[Any] = []
+        self._seats = threading.BoundedSemaphore(GUESTS)
+        self._at_work: set[int] = set()
+
+    def writer(self) -> Any:
+        """A client for one thread that inserts."""
+        client = open_client(self._settings, self._settings.database)
+        self._clients.append(client)
+        return client
+
+    @contextmanager
+    def guest(self) -> Iterator[Any]:
+        """A read-only, limited client for user SQL, thrown away after any error (one may stay spoilt).
+
+        Raises UnavailableError where all are busy for GUEST_WAIT_SECONDS.
+        """
+        if not self._seats.acquire(timeout=GUEST_WAIT_SECONDS):
+            raise UnavailableError(f"the store is busy with {GUESTS} other queries: try again later")
+        self._at_work.add(threading.get_ident())
+        try:
+            try:
+                client = self._idle.pop()
+            except IndexError:
+                client = open_client(self._settings, self._settings.database, GUEST_SETTINGS)
+            try:
+                yield client
+            except BaseException:
+                client.close()
+                raise
+            self._idle.append(client)
+        finally:
+            self._at_work.discard(threading.get_ident())
+            self._seats.release()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a user's query is at work: the engine can't be closed under it."""
+        return bool(self._at_work)
+
+    def close(self) -> None:
+        """Close all clients that are not in a guest's hands; with the last the embedded engine ends."""
+        for client in [*self._idle, *reversed(self._clients)]:
+            client.close()
+        self._idle.clear()
+        self._clients.clear()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def _own(settings: Settings) -> TextIO:
+    """Lock the run's store for this process. The engine locks its folder too, but can't say so in a sentence."""
+    path = settings.run_dir / "store.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise RefusedError(
+            f"another process (pid {owner}) has the store of run {settings.run} open: ask it by `listening sql`, "
+            "or end its `listening up`, or choose another run by LISTENING_RUN"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock

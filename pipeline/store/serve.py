@@ -1,0 +1,137 @@
+"""The store process: engine, migrations, sinks and HTTP, from start to end.
+
+1. open the engine and apply migrations          4. ready: write the pid file
+2. bind the port                                 5. a signal or a dead sink: stop serving, stop sinking, close the engine
+3. start the sinks and serve                     6. end with the exit code that says what happened
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+
+from pipeline import settings as pipeline_settings
+from pipeline.errors import Exit, ListeningError, RefusedError
+from pipeline.settings import Settings
+from pipeline.store import migrate
+from pipeline.store.app import make_app
+from pipeline.store.client import Pool
+from pipeline.store.sinks import Failure, Sinks
+
+STOP_SECONDS = 3
+"""How long requests, and then each sink, may take to end."""
+LISTEN_SECONDS = 30
+log = structlog.get_logger()
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+def main() -> int:
+    """Run the store of the run that the environment names; the exit code."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    try:
+        return run(pipeline_settings.load())
+    except ListeningError as error:
+        log.error(str(error))
+        return error.exit_code
+
+
+def run(settings: Settings) -> int:
+    """Until a signal comes or a sink dies. Raises ListeningError where it can't begin."""
+    pool = Pool(settings)
+    try:
+        applied = migrate.migrate(pool.base, settings.database, migrate.load())
+        listener = _bind(settings)
+    except BaseException:
+        pool.close()
+        raise
+    sinks = Sinks(settings, pool)
+    config = uvicorn.Config(
+        make_app(settings, pool, sinks), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS
+    )
+    server, ready = _Server(config), settings.run_dir / "ready" / "store"
+    # uvicorn raises the signals again that ended it, when it is done: they must not end what follows.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    keeper = threading.Thread(target=_keep, args=(server, sinks, ready), name="keeper", daemon=True)
+    keeper.start()
+    log.info("the store serves", url=settings.store_url, database=settings.database, migrations=applied)
+    server.run(sockets=[listener])
+    sinks.stop()
+    keeper.join(STOP_SECONDS)
+    ready.unlink(missing_ok=True)
+    failure = sinks.failure
+    if failure:
+        log.error(failure.sentence)
+    _end(pool, clean=sinks.join(STOP_SECONDS), code=failure.exit_code if failure else Exit.OK)
+    return failure.exit_code if failure else Exit.OK
+
+
+def _keep(server: _Server, sinks: Sinks, ready: Path) -> None:
+    """Start the sinks, tell when all is ready, and end the server when a sink has ended."""
+    try:
+        sinks.start()
+        for progress in list(sinks.progress.values()):
+            while not progress.consuming.wait(0.1) and not sinks.ended.is_set():
+                pass
+        if server.listening.wait(LISTEN_SECONDS) and not sinks.ended.is_set():
+            ready.parent.mkdir(parents=True, exist_ok=True)
+            ready.write_text(str(os.getpid()))
+        sinks.ended.wait()
+    except ListeningError as error:
+        sinks.failure = Failure(str(error), error.exit_code)
+    except BaseException as error:
+        log.exception("the sinks could not start")
+        sinks.failure = Failure(f"the sinks could not start: {type(error).__name__}: {error}", Exit.RESTART)
+    server.should_exit = True
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.store_host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.store_host, settings.store_port))
+    except OSError as error:
+        listener.close()
+        raise RefusedError(
+            f"the store can't listen at {settings.store_host}:{settings.store_port} ({error.strerror}): "
+            "end what listens there, or set LISTENING_STORE_PORT to another port"
+        ) from error
+    return listener
+
+
+def _end(pool: Any, *, clean: bool, code: int) -> None:
+    """Close the engine; where a query or an insert still runs, leave it: the log replays what was not committed."""
+    if clean and not pool.busy:
+        with contextlib.suppress(Exception):
+            pool.close()
+            return
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,110 @@
+"""The sinks of all topics, a thread each: they live and die together.
+
+plays, artist-counts, top-artists, artists ─► sink ─► ClickHouse
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from pipeline import admin
+from pipeline.errors import Exit, ListeningError
+from pipeline.settings import Settings
+from pipeline.store.client import Pool
+from pipeline.store.positions import Committed, held
+from pipeline.store.readers import ArtistsReader, CountsReader, PlaysReader, TopsReader
+from pipeline.store.records import Reader
+from pipeline.store.sink import Progress, Sink
+from pipeline.store.writer import ClickHouseWriter, Writer
+from pipeline.topics import Topic, topics_of
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the sinks ended, and the exit code that follows from it."""
+
+    sentence: str
+    exit_code: int
+
+
+def _clickhouse_writer(client: Any, database: str) -> Writer:
+    return ClickHouseWriter(client, database)
+
+
+class Sinks:
+    """Starts a thread per topic; the first that fails stops them all, and `failure` says why."""
+
+    def __init__(
+        self, settings: Settings, pool: Pool, make_writer: Callable[[Any, str], Writer] = _clickhouse_writer
+    ) -> None:
+        self._settings, self._pool, self._make_writer = settings, pool, make_writer
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self.progress: dict[str, Progress] = {}
+        """Kind of topic (`plays`, …) → how far its sink is."""
+        self.failure: Failure | None = None
+        self.ended = threading.Event()
+
+    def start(self) -> None:
+        """Make the run's topics where they are missing, then start the threads. Raises as pipeline.admin does."""
+        admin.ensure_topics(self._settings)
+        topics, rules = topics_of(self._settings), self._settings.rules.fingerprint
+        kinds: list[tuple[str, Topic, Reader]] = [
+            ("plays", topics.plays, PlaysReader(rules)),
+            ("artist-counts", topics.counts, CountsReader(rules)),
+            ("top-artists", topics.tops, TopsReader()),
+            ("artists", topics.artists, ArtistsReader()),
+        ]
+        for kind, topic, reader in kinds:
+            sink = self._sink(kind, topic, reader)
+            self.progress[kind] = sink.progress
+            self._threads.append(threading.Thread(target=self._run, args=(sink,), name=f"sink-{kind}", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def _sink(self, kind: str, topic: Topic, reader: Reader) -> Sink:
+        client = self._pool.writer()
+
+        def is_held(partition: int, committed: Committed) -> bool:
+            return held(client, kind, partition, committed)
+
+        writer = self._make_writer(client, self._settings.database)
+        return Sink(self._settings, topic, reader, writer, is_held, self._stop)
+
+    def _run(self, sink: Sink) -> None:
+        try:
+            sink.run()
+        except ListeningError as error:
+            self._fail(str(error), error.exit_code)
+        except BaseException as error:
+            # A thread must not die in silence: a store that serves but no longer sinks would look well.
+            log.exception("a sink failed", topic=sink.progress.topic)
+            self._fail(f"the sink of {sink.progress.topic} failed: {type(error).__name__}: {error}", Exit.RESTART)
+        finally:
+            self.stop()
+
+    def _fail(self, sentence: str, exit_code: int) -> None:
+        with self._lock:
+            if self.failure is None and not self._stop.is_set():
+                self.failure = Failure(sentence, exit_code)
+
+    @property
+    def consuming(self) -> bool:
+        return bool(self.progress) and all(progress.consuming.is_set() for progress in self.progress.values())
+
+    def stop(self) -> None:
+        """Ask all threads to end."""
+        self._stop.set()
+        self.ended.set()
+
+    def join(self, seconds: float) -> bool:
+        """Wait for the threads, `seconds` each at most; whether all have ended."""
+        for thread in self._threads:
+            thread.join(seconds)
+        return not any(thread.is_alive() for thread in self._threads)

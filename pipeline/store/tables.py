@@ -1,0 +1,112 @@
+"""The store's tables as Arrow schemas, column by column as in migrations/, and conversions into them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+UUID = pa.binary(16)
+MILLIS = pa.timestamp("ms", "UTC")
+
+PLAYS_COLUMNS = {
+    "source_partition": pa.uint16(),
+    "source_offset": pa.uint64(),
+    "event_id": UUID,
+    "user_id": pa.int64(),
+    "artist_id": pa.int64(),
+    "track_id": pa.int64(),
+    "event_time": MILLIS,
+    "played_at": MILLIS,
+    "sent_at": MILLIS,
+    "appended_at": MILLIS,
+    "ms_played": pa.uint32(),
+    "platform": pa.large_string(),
+    "service": pa.large_string(),
+    "country": pa.large_string(),
+    "outcome": pa.large_string(),
+}
+SCHEMAS: dict[str, pa.Schema] = {
+    "plays": pa.schema(PLAYS_COLUMNS),
+    "duplicates": pa.schema(
+        {name: kind for name, kind in PLAYS_COLUMNS.items() if name not in ("ms_played", "outcome")}
+        | {"first_offset": pa.uint64()}
+    ),
+    "batches": pa.schema(
+        {"source_partition": pa.uint16()}
+        | dict.fromkeys(
+            (
+                *("first_offset", "last_offset", "records", "ticks", "absent"),
+                *("accepted", "duplicates", "late", "skipped", "suspect", "invalid"),
+            ),
+            pa.uint64(),
+        )
+        | {"watermark": MILLIS}
+    ),
+    "artist_counts": pa.schema(
+        {
+            "pane": MILLIS,
+            "artist_id": pa.int64(),
+            "source_partition": pa.uint16(),
+            "plays": pa.uint64(),
+            "version": pa.int64(),
+        }
+    ),
+    "count_positions": pa.schema(
+        {"source_partition": pa.uint16(), "shard": pa.uint16(), "counted": pa.int64(), "watermark": MILLIS}
+    ),
+    "artists": pa.schema({"artist_id": pa.int64(), "name": pa.large_string()}),
+    "top_artists": pa.schema(
+        {
+            "window_end": MILLIS,
+            "shard": pa.uint16(),
+            "rank": pa.uint32(),
+            "artist_id": pa.int64(),
+            "plays": pa.uint64(),
+            "final": pa.bool_(),
+            "version": pa.uint64(),
+            "k": pa.uint32(),
+        }
+    ),
+}
+ORDER = tuple(SCHEMAS)
+"""The order in which tables are written: `batches` and `count_positions` speak of rows that are there by then."""
+
+
+def table_of(name: str, columns: Mapping[str, Any], length: int) -> pa.Table:
+    """Arrow columns, or scalars that hold for every row, as rows of the table.
+
+    Raises ValueError (pyarrow's ArrowInvalid): a value is null or does not fit its column.
+    """
+    arrays = []
+    for field in SCHEMAS[name]:
+        value = columns[field.name]
+        if not isinstance(value, pa.Array | pa.ChunkedArray):
+            value = pa.repeat(pa.scalar(value, field.type), length)
+        if value.null_count:
+            raise ValueError(f"{value.null_count} nulls in {field.name}, which has none in {name}")
+        arrays.append(uuids(value) if field.type == UUID else value.cast(field.type))
+    return pa.table(arrays, schema=SCHEMAS[name])
+
+
+def rows_of(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """A few rows as dictionaries, times in epoch ms."""
+    return pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])
+
+
+def uuids(values: Any) -> pa.Array:
+    """Ids as bytes of any length → fixed 16 bytes, which ClickHouse reads as UUID in the order of the canonical text.
+
+    Raises ValueError where one has not 16 bytes. (Arrow's own cast copies value by value, this only looks at offsets.)
+    """
+    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if pa.types.is_fixed_size_binary(values.type):
+        return values.cast(UUID)
+    values = values.cast(pa.large_binary())
+    if not len(values):
+        return pa.array([], UUID)
+    _, offsets, data = values.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
+    if (np.diff(bounds) != 16).any():
+        raise ValueError("an event_id has not 16 bytes")
+    return pa.FixedSizeBinaryArray.from_buffers(UUID, len(values), [None, data.slice(int(bounds[0]), 16 * len(values))])

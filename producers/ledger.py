@@ -1,0 +1,147 @@
+"""The ledger: the truth about a producing session, beside the pipeline. What was sent, as what, and what the broker said.
+
+A part is on disk before its first record is published, with every status unknown, and again when the broker has answered:
+so whatever ends the producer, no published record is missing from its ledger. A session that ends itself joins its parts
+into one Parquet file, a row group each.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.settings import Settings
+from producers.columns import Columns, height
+from producers.script import Kind
+
+LEDGER_SCHEMA = pa.schema(
+    [
+        ("event_id", pa.binary(16)),
+        ("kind", pa.string()),
+        ("user_id", pa.int64()),
+        ("artist_id", pa.int64()),
+        ("track_id", pa.int64()),
+        ("ms_played", pa.int64()),
+        ("played_at", pa.int64()),
+        ("sent_at", pa.int64()),
+        ("status", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+    ]
+)
+"""Instants are epoch milliseconds; partition and offset are null unless status is `acknowledged`."""
+
+
+class Status(IntEnum):
+    """What the broker said of a record."""
+
+    UNKNOWN = 0
+    """No word, or a word that leaves it open: the record may be in the log."""
+    ACKNOWLEDGED = 1
+    FAILED = 2
+    """Refused: the record is not in the log."""
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(slots=True)
+class Answers:
+    """The broker's word on the rows of a part, by row; plain lists, since delivery callbacks write them one by one."""
+
+    status: list[int]
+    partition: list[int | None]
+    offset: list[int | None]
+    handed: int = 0
+    """Rows given to the producer so far: the first ones."""
+
+    @classmethod
+    def awaited(cls, rows: int) -> "Answers":
+        return cls([Status.UNKNOWN] * rows, [None] * rows, [None] * rows)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One producing session's ledger. `begin` a part, publish it, `end` it; `close` joins the parts."""
+
+    path: Path
+    """The session's file, once closed."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Rows by status and by kind."""
+    _parts: int = 0
+
+    def begin(self, rows: Columns) -> Answers:
+        """Write the rows with unknown status; returns where the broker's answers go."""
+        self._parts += 1
+        answers = Answers.awaited(height(rows))
+        self._write(_table(rows, answers))
+        return answers
+
+    def end(self, rows: Columns, answers: Answers) -> None:
+        """Write the part again with the answers. Rows that were never handed to the producer aren't in it."""
+        table = _table(rows, answers).slice(0, answers.handed)
+        self._write(table)
+        for name in ("status", "kind"):
+            for count in table[name].value_counts().to_pylist():
+                self.counts[count["values"]] = self.counts.get(count["values"], 0) + count["counts"]
+
+    def close(self) -> None:
+        """Join the parts into one file."""
+        joined = self.path.with_suffix(".joining")
+        if not self._parts:
+            return
+        with pq.ParquetWriter(joined, LEDGER_SCHEMA, compression="zstd") as writer:
+            for part in sorted(_parts_of(self.path).glob("*.parquet")):
+                writer.write_table(pq.read_table(part))
+        # From here on the joined file counts, and readers leave parts beside it alone.
+        os.replace(joined, self.path)
+        shutil.rmtree(_parts_of(self.path))
+
+    def _write(self, table: Any) -> None:
+        folder = _parts_of(self.path)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / "unfinished"
+        pq.write_table(table, unfinished, compression="zstd")
+        os.replace(unfinished, folder / f"{self._parts:06}.parquet")
+
+
+def read_ledger(settings: Settings) -> Any:
+    """All sessions of the run as one pyarrow.Table (LEDGER_SCHEMA), in order of publication within a session.
+
+    Also of a session that was killed: what wasn't answered is unknown. Without any session the table is empty.
+    """
+    tables = [pq.read_table(path, schema=LEDGER_SCHEMA) for path in _files(settings.ledger_dir)]
+    return pa.concat_tables([LEDGER_SCHEMA.empty_table(), *tables])
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.glob("*")):
+        if path.suffix == ".parquet":
+            yield path
+        elif path.suffix == ".parts" and not path.with_suffix(".parquet").exists():
+            yield from sorted(path.glob("*.parquet"))
+
+
+def _parts_of(path: Path) -> Path:
+    return path.with_suffix(".parts")
+
+
+def _table(rows: Columns, answers: Answers) -> Any:
+    ids = pa.Array.from_buffers(pa.binary(16), height(rows), [None, pa.py_buffer(rows["event_id"].tobytes())])
+    columns = {name: rows[name] for name in LEDGER_SCHEMA.names if name in rows}
+    kinds, statuses = [kind.label for kind in Kind], [status.label for status in Status]
+    columns |= {
+        "event_id": ids,
+        "kind": pa.array(kinds).take(pa.array(rows["kind"])),
+        "status": pa.array(statuses).take(pa.array(answers.status)),
+        "partition": pa.array(answers.partition, pa.int32()),
+        "offset": pa.array(answers.offset, pa.int64()),
+    }
+    return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)

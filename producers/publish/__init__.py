@@ -1,0 +1,1 @@
+"""Records to the broker, ticks, and the guard that keeps two clocks out of one log."""

@@ -1,0 +1,81 @@
+"""Events to `playback-events`, each with its delivery written down."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from pipeline.errors import UnavailableError
+from pipeline.settings import Settings
+from pipeline.topics import topics_of
+from producers.ledger import Answers, Status
+from producers.publish.clients import DELIVERY_SECONDS, flush, kafka_producer, unanswered
+
+POLL_EVERY = 500
+
+# Errors after which a record is certainly not in the log; after any other it may be.
+REFUSALS = frozenset(
+    {
+        KafkaError._PURGE_QUEUE,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
+
+
+class EventPublisher:
+    """Publishes encoded events in order. Not thread-safe; callbacks run within `send`, `serve` and `flush`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._topic = topics_of(settings).events.name
+        self._producer = kafka_producer(settings)
+
+    def send(self, keys: Sequence[bytes], values: Sequence[bytes], answers: Answers) -> None:
+        """Hand the next rows of a part to the producer. Raises UnavailableError where its queue stays full."""
+
+        def answered(row: int, error: Any, message: Any) -> None:
+            if error is None:
+                answers.status[row] = Status.ACKNOWLEDGED
+                answers.partition[row], answers.offset[row] = message.partition(), message.offset()
+            elif error.code() in REFUSALS:
+                answers.status[row] = Status.FAILED
+
+        produce, poll = self._producer.produce, self._producer.poll
+        for row, (key, value) in enumerate(zip(keys, values, strict=True), answers.handed):
+            answers.handed = row + 1  # before the call: what may have been sent stands in the ledger
+            # One call a record: librdkafka's batch call is no faster once each record has a callback of its own.
+            try:
+                produce(self._topic, value, key, -1, partial(answered, row))
+            except BufferError:
+                self._wait_for_room()
+                produce(self._topic, value, key, -1, partial(answered, row))
+            except KafkaException as error:
+                raise UnavailableError(f"Kafka at {self._settings.bootstrap} takes no more events: {error}") from error
+            if not row % POLL_EVERY:
+                poll(0)
+
+    def serve(self, seconds: float) -> None:
+        """Wait so long, and take in answers meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._producer.poll(left)
+
+    def flush(self, seconds: float = DELIVERY_SECONDS + 5) -> None:
+        """Wait until every event has been answered. Raises UnavailableError."""
+        flush(self._producer, self._settings, seconds)
+
+    def _wait_for_room(self) -> None:
+        full, deadline = len(self._producer), time.monotonic() + DELIVERY_SECONDS + 5
+        while len(self._producer) >= full:
+            if time.monotonic() > deadline:
+                raise unanswered(self._settings, full)
+            self._producer.poll(0.1)

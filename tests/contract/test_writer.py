@@ -1,0 +1,95 @@
+"""What every Writer does, whatever is behind it."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import UnavailableError
+from pipeline.settings import load
+from pipeline.store import migrate
+from pipeline.store.client import Pool
+from pipeline.store.tables import SCHEMAS, rows_of
+from pipeline.store.writer import ClickHouseWriter, MemoryWriter, Writer
+
+IDENTITY = {"plays": ("source_partition", "source_offset"), "artists": ("artist_id",)}
+
+
+class Memory:
+    """The in-memory writer; what ReplacingMergeTree would leave is folded here."""
+
+    def __init__(self) -> None:
+        self.writer: Writer = MemoryWriter()
+
+    def stored(self, table: str) -> list[dict[str, Any]]:
+        assert isinstance(self.writer, MemoryWriter)
+        rows = [row for part in self.writer.tables.get(table, []) for row in part.to_pylist()]
+        newest = {tuple(row[name] for name in IDENTITY[table]): row for row in rows}
+        return [newest[key] for key in sorted(newest)]
+
+
+class Embedded:
+    """The ClickHouse writer over the embedded engine."""
+
+    def __init__(self, pool: Pool, database: str) -> None:
+        self._pool = pool
+        self.writer: Writer = ClickHouseWriter(pool.writer(), database)
+
+    def stored(self, table: str) -> list[dict[str, Any]]:
+        order = ", ".join(IDENTITY[table])
+        read = self._pool.base.query_arrow(f"SELECT * FROM {table} FINAL ORDER BY {order}")
+        return [
+            {name: value.bytes if isinstance(value, uuid.UUID) else value for name, value in row.items()}
+            for row in read.to_pylist()
+        ]
+
+
+@pytest.fixture(params=["memory", "embedded"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memory | Embedded]:
+    if request.param == "memory":
+        yield Memory()
+        return
+    settings = load(data_dir=tmp_path)
+    pool = Pool(settings)
+    migrate.migrate(pool.base, settings.database, migrate.load())
+    yield Embedded(pool, settings.database)
+    pool.close()
+
+
+def play(offset: int, outcome: str) -> dict[str, Any]:
+    times = dict.fromkeys(("event_time", "played_at", "sent_at", "appended_at"), 1_800_000_000_123 + offset)
+    numbers = dict.fromkeys(("user_id", "artist_id", "track_id", "ms_played"), 7)
+    texts = {"platform": "web", "service": "own", "country": "DE", "outcome": outcome}
+    return {"source_partition": 1, "source_offset": offset, "event_id": uuid.uuid4().bytes} | times | numbers | texts
+
+
+def test_rows_are_read_back_as_they_were_written(backend: Memory | Embedded) -> None:
+    rows = rows_of("plays", [play(0, "accepted"), play(2**40, "late")])
+    backend.writer.write("plays", rows)
+    assert backend.stored("plays") == rows.to_pylist()
+
+
+def test_a_row_of_the_same_identity_replaces_the_earlier_one(backend: Memory | Embedded) -> None:
+    for outcome in ("late", "accepted"):
+        backend.writer.write("plays", rows_of("plays", [play(offset, outcome) for offset in range(3)]))
+    assert [row["outcome"] for row in backend.stored("plays")] == ["accepted"] * 3
+
+
+def test_writing_nothing_is_allowed(backend: Memory | Embedded) -> None:
+    backend.writer.write("artists", SCHEMAS["artists"].empty_table())
+    assert backend.stored("artists") == []
+
+
+def test_an_unknown_table_is_refused(backend: Memory | Embedded) -> None:
+    with pytest.raises(UnavailableError, match="no table nowhere"):
+        backend.writer.write("nowhere", pa.table({"a": [1]}))
+
+
+def test_other_columns_or_types_than_the_table_s_are_refused_for_good(backend: Memory | Embedded) -> None:
+    for rows in (pa.table({"artist_id": ["x"], "name": ["y"]}), pa.table({"artist_id": [1]})):
+        with pytest.raises(UnavailableError, match="artists"):
+            backend.writer.write("artists", rows)
+    assert backend.stored("artists") == []

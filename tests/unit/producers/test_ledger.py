@@ -1,0 +1,113 @@
+"""The ledger holds every record that may have been sent, however the producer ended."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.settings import Settings, load
+from producers.columns import Columns, take
+from producers.ledger import LEDGER_SCHEMA, Ledger, Status, read_ledger
+from producers.scenario import Scenario
+from tests.unit.producers.worlds import identities, perform
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load(data_dir=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def records() -> Columns:
+    return perform(Scenario(events=1_000, minutes=2, artists=20, users=100, release_minute=None))
+
+
+def _halves(records: Columns) -> tuple[Columns, Columns]:
+    return take(records, slice(0, 600)), take(records, slice(600, 1_000))  # type: ignore[arg-type]
+
+
+def test_a_run_without_sessions_has_an_empty_ledger(settings: Settings) -> None:
+    assert read_ledger(settings).num_rows == 0
+    assert read_ledger(settings).schema == LEDGER_SCHEMA
+
+
+def test_a_closed_session_is_one_file_with_a_row_group_for_each_part(settings: Settings, records: Columns) -> None:
+    ledger = Ledger(settings.ledger_dir / "one.parquet")
+    for rows in _halves(records):
+        answers = ledger.begin(rows)
+        answers.handed = len(answers.status)
+        answers.status[1:4] = [Status.ACKNOWLEDGED, Status.FAILED, Status.ACKNOWLEDGED]
+        answers.partition[1], answers.offset[1] = 3, 77
+        answers.partition[3], answers.offset[3] = 0, 2**40
+        ledger.end(rows, answers)
+    ledger.close()
+    assert [path.name for path in settings.ledger_dir.iterdir()] == ["one.parquet"]
+    assert pq.ParquetFile(ledger.path).num_row_groups == 2
+    table = read_ledger(settings)
+    assert table.schema == LEDGER_SCHEMA
+    assert table["event_id"].to_pylist() == identities(records)
+    for name in ("user_id", "artist_id", "track_id", "ms_played", "played_at", "sent_at"):
+        assert table[name].to_pylist() == records[name].tolist()
+    assert table["kind"].to_pylist() == [
+        ("play", "client_double_send", "producer_retry")[kind] for kind in records["kind"].tolist()
+    ]
+    first: list[dict[str, Any]] = table.select(["status", "partition", "offset"]).slice(600, 4).to_pylist()
+    assert first == [
+        {"status": "unknown", "partition": None, "offset": None},
+        {"status": "acknowledged", "partition": 3, "offset": 77},
+        {"status": "failed", "partition": None, "offset": None},
+        {"status": "acknowledged", "partition": 0, "offset": 2**40},
+    ]
+    assert {name: ledger.counts[name] for name in ("unknown", "acknowledged", "failed")} == {
+        "unknown": 994, "acknowledged": 4, "failed": 2,
+    }  # fmt: skip
+
+
+def test_a_killed_session_leaves_what_it_was_about_to_send_as_unknown(settings: Settings, records: Columns) -> None:
+    before, after = _halves(records)
+    ledger = Ledger(settings.ledger_dir / "killed.parquet")
+    answers = ledger.begin(before)
+    answers.handed, answers.status = 600, [Status.ACKNOWLEDGED] * 600
+    answers.partition, answers.offset = [0] * 600, list(range(600))
+    ledger.end(before, answers)
+    ledger.begin(after)  # and here the process is gone
+    statuses = read_ledger(settings)["status"].to_pylist()
+    assert statuses == ["acknowledged"] * 600 + ["unknown"] * 400
+
+
+def test_a_session_that_ends_early_leaves_out_what_was_never_handed_over(settings: Settings, records: Columns) -> None:
+    ledger = Ledger(settings.ledger_dir / "early.parquet")
+    answers = ledger.begin(records)
+    answers.handed = 10
+    ledger.end(records, answers)
+    ledger.close()
+    assert read_ledger(settings)["event_id"].to_pylist() == identities(records)[:10]
+
+
+def test_a_session_killed_while_it_joined_its_parts_is_read_once(settings: Settings, records: Columns) -> None:
+    ledger = Ledger(settings.ledger_dir / "joined.parquet")
+    answers = ledger.begin(records)
+    answers.handed = 1_000
+    ledger.end(records, answers)
+    parts = settings.ledger_dir / "joined.parts"
+    [part] = list(parts.iterdir())
+    (settings.ledger_dir / "joined.joining").write_bytes(b"half a file")
+    assert read_ledger(settings).num_rows == 1_000
+    ledger.path.write_bytes(part.read_bytes())  # joined, and the parts not yet removed
+    assert read_ledger(settings).num_rows == 1_000
+
+
+def test_every_session_of_the_run_is_read(settings: Settings, records: Columns) -> None:
+    for name in ("1-first", "2-second"):
+        ledger = Ledger(settings.ledger_dir / f"{name}.parquet")
+        answers = ledger.begin(records)
+        answers.handed = 1_000
+        ledger.end(records, answers)
+        ledger.close()
+    assert read_ledger(settings)["event_id"].to_pylist() == identities(records) * 2
+
+
+def test_a_session_that_sent_nothing_leaves_no_file(settings: Settings) -> None:
+    Ledger(settings.ledger_dir / "nothing.parquet").close()
+    assert read_ledger(settings).num_rows == 0

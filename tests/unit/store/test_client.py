@@ -1,0 +1,129 @@
+"""Clients of the embedded engine, as it really behaves."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+
+from pipeline.errors import RefusedError
+from pipeline.settings import Settings
+from pipeline.store.client import Pool
+from pipeline.store.tables import rows_of
+from pipeline.store.writer import ClickHouseWriter
+from tests.conftest import settings_env
+
+ENDLESS = "SELECT count() FROM numbers(1000000000000)"
+
+
+def test_a_second_process_is_refused_and_told_who_has_the_store(pool: Pool, settings: Settings) -> None:
+    script = (
+        "from pipeline.settings import load\nfrom pipeline.store.client import Pool\n"
+        "from pipeline.errors import RefusedError\n"
+        "try:\n    Pool(load())\nexcept RefusedError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=settings_env(settings),
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "another process (pid" in done.stdout
+    assert "LISTENING_RUN" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+    assert pool.base.query("SELECT 1").result_rows == [(1,)]
+
+
+def test_a_closed_store_can_be_opened_again(settings: Settings) -> None:
+    for _ in range(2):
+        pool = Pool(settings)
+        pool.base.command("CREATE TABLE IF NOT EXISTS default.kept (a Int8) ENGINE = MergeTree ORDER BY a")
+        pool.base.command("INSERT INTO default.kept VALUES (1)")
+        rows = pool.base.query("SELECT count() FROM default.kept").result_rows
+        pool.close()
+    assert rows == [(2,)]
+
+
+def test_a_folder_that_can_not_be_opened_is_refused_in_a_sentence(settings: Settings) -> None:
+    settings.run_dir.mkdir(parents=True)
+    (settings.run_dir / "store").write_text("a file, not a folder")
+    with pytest.raises(RefusedError, match="can't open"):
+        Pool(settings)
+
+
+def test_asynchronous_inserts_are_off(pool: Pool) -> None:
+    query = "SELECT value FROM system.settings WHERE name = 'async_insert'"
+    assert pool.writer().query(query).result_rows == [("0",)]
+
+
+def test_an_insert_does_not_wait_for_a_user_s_query(pool: Pool, settings: Settings) -> None:
+    asked, outcome = threading.Event(), []
+
+    def read() -> None:
+        with pytest.raises(DatabaseError) as caught, pool.guest() as guest:
+            asked.set()
+            guest.query(ENDLESS)
+        outcome.append(caught.value)
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    assert asked.wait(10)
+    writer = ClickHouseWriter(pool.writer(), settings.database)
+    began = time.monotonic()
+    writer.write("artists", rows_of("artists", [{"artist_id": 1, "name": "a"}]))
+    took = time.monotonic() - began
+    assert not outcome, "the query ended too early to show anything"
+    killed = _kill_endless(pool)
+    reading.join(40)
+    assert killed
+    assert took < 2
+    assert outcome
+
+
+def _kill_endless(pool: Pool) -> bool:
+    for _ in range(100):
+        if pool.base.query("KILL QUERY WHERE query LIKE '%numbers(1000000000000)%' AND query NOT LIKE '%KILL%' SYNC").result_rows:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE artists",
+        "INSERT INTO artists VALUES (1, 'x')",
+        "CREATE TEMPORARY TABLE t (a Int8)",
+        "SELECT 1 SETTINGS max_execution_time = 1000",
+    ],
+)
+def test_a_guest_can_neither_write_nor_raise_its_limits(pool: Pool, statement: str) -> None:
+    with pytest.raises(DatabaseError, match="readonly"), pool.guest() as guest:
+        guest.command(statement)
+
+
+def test_a_guest_is_thrown_away_after_an_error_and_kept_otherwise(pool: Pool) -> None:
+    with pool.guest() as first:
+        first.query("SELECT 1")
+    with pytest.raises(DatabaseError), pool.guest() as second:
+        assert second is first
+        second.query("SELECT nothing")
+    with pool.guest() as third:
+        assert third is not first
+        assert third.query("SELECT 2").result_rows == [(2,)]
+    assert not pool.busy
+
+
+def test_a_result_that_is_too_large_is_refused_and_the_engine_lives_on(pool: Pool) -> None:
+    with pytest.raises(DatabaseError, match="Limit for result exceeded"), pool.guest() as guest:
+        guest.raw_query("SELECT number FROM numbers(6000000)", fmt="ArrowStream")
+    with pytest.raises(DatabaseError, match="memory"), pool.guest() as guest:
+        guest.query("SELECT groupArray(number) FROM numbers(1000000000)")
+    with pool.guest() as guest:
+        assert guest.query("SELECT 1").result_rows == [(1,)]

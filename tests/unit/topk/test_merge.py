@@ -1,0 +1,108 @@
+"""The sliding window against sums over plain lists."""
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.topk.merge import SlidingTop
+from pipeline.topk.rank import top_k
+
+PANE, WINDOW, GRACE, K = 10, 40, 5, 3
+Play = tuple[int, int, int]  # partition, event time, artist
+
+
+def expected_finals(plays: list[Play], watermark: int) -> dict[int, list[tuple[int, int]]]:
+    """Every window end that is due, by brute force over all of time."""
+    lists = {}
+    for end in range(0, watermark - GRACE + 1, PANE):
+        counts = Counter(artist for _, time, artist in plays if end - WINDOW <= time < end)
+        if counts:
+            lists[end] = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:K]
+    return lists
+
+
+def pane_rows(plays: list[Play], partition: int, version: int) -> list[tuple[int, int, int, int]]:
+    counts = Counter((time // PANE * PANE, artist) for p, time, artist in plays if p == partition)
+    return [(pane, artist, count, version) for (pane, artist), count in sorted(counts.items())]
+
+
+plays_in_order = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 300), st.integers(1, 6)), min_size=1, max_size=40
+).map(lambda plays: sorted(plays, key=lambda play: play[1]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(plays_in_order, st.integers(1, 7), st.integers(0, 6))
+def test_finals_are_those_of_the_whole_log_for_any_split_and_restart(
+    plays: list[Play], size: int, restart_after: int
+) -> None:
+    top = SlidingTop(2, PANE, WINDOW, GRACE, K)
+    given_out: dict[int, list[tuple[int, int]]] = {}
+    said: list[tuple[int, list[tuple[int, int, int, int]], int, int]] = []
+    for number, at in enumerate(range(0, len(plays), size)):
+        part = plays[: at + size]
+        for partition in (0, 1):
+            watermark = max((time for p, time, _ in part if p == partition), default=0)
+            announcement = (partition, pane_rows(part, partition, at), watermark, at)
+            said.append(announcement)
+            _announce(top, announcement)
+        for ranked in top.finals():
+            assert ranked.window_end not in given_out
+            given_out[ranked.window_end] = ranked.places
+        if number == restart_after and given_out:  # as restore_rank does: the last final, then the log again
+            top = SlidingTop(2, PANE, WINDOW, GRACE, K, max(given_out))
+            for announcement in said:
+                _announce(top, announcement)
+    last = min(max((time for p, time, _ in plays if p == partition), default=0) for partition in (0, 1))
+    assert given_out == expected_finals(plays, last)
+
+
+def _announce(top: SlidingTop, announcement: tuple[int, list[tuple[int, int, int, int]], int, int]) -> None:
+    partition, rows, watermark, counted = announcement
+    top.merge(partition, rows)
+    top.advance(partition, watermark, counted)
+
+
+def test_a_provisional_list_shows_the_window_that_holds_the_watermark() -> None:
+    #   panes  0    10    20    30    40    50 ── watermark 52: newest window is [20, 60)
+    top = SlidingTop(1, PANE, WINDOW, GRACE, K)
+    top.merge(0, [(0, 1, 9, 1), (20, 2, 3, 1), (50, 1, 1, 1)])
+    top.advance(0, 52, 1)
+    list(top.finals())
+    ranked = top.provisional()
+    assert ranked is not None
+    assert (ranked.window_end, ranked.final, ranked.places) == (60, False, [(2, 3), (1, 1)])
+
+
+def test_a_partition_that_was_not_heard_from_holds_every_window_back() -> None:
+    top = SlidingTop(2, PANE, WINDOW, GRACE, K)
+    top.merge(0, [(0, 1, 1, 1)])
+    top.advance(0, 500, 1)
+    assert top.watermark == 0
+    assert list(top.finals()) == []
+    assert top.provisional() is None
+
+
+def test_an_older_version_and_a_repeated_announcement_change_nothing() -> None:
+    top = SlidingTop(1, PANE, WINDOW, GRACE, K)
+    for version, plays in ((5, 7), (4, 6), (5, 7)):
+        top.merge(0, [(0, 1, plays, version)])
+        top.advance(0, 20, version)
+    assert [ranked.places for ranked in top.finals()] == [[(1, 7)]]
+
+
+def test_empty_stretches_are_not_walked() -> None:
+    top = SlidingTop(1, PANE, WINDOW, GRACE, K)
+    top.merge(0, [(0, 1, 1, 1), (10**12, 1, 1, 1)])
+    top.advance(0, 10**12 + 20, 1)
+    ends = [ranked.window_end for ranked in top.finals()]
+    assert ends == [10, 20, 30, 40, 10**12 + 10]
+
+
+@given(st.dictionaries(st.integers(1, 60), st.integers(0, 5)), st.integers(1, 20))
+def test_ranking_is_total_plays_descending_then_artist_ascending(plays: dict[int, int], k: int) -> None:
+    artists = np.array(list(plays), np.int64)
+    expected = sorted(((a, n) for a, n in plays.items() if n), key=lambda entry: (-entry[1], entry[0]))[:k]
+    assert top_k(artists, np.array(list(plays.values()), np.int64), k) == expected
