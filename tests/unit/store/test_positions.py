@@ -8,6 +8,7 @@ from pipeline.store.client import Pool
 from pipeline.store.pending import LONGEST_SECONDS, MOST_ROWS, Pending
 from pipeline.store.positions import Committed, Start, held, start_of
 from pipeline.store.readers import PlaysReader
+from pipeline.store.records import Record
 from pipeline.store.tables import rows_of
 from tests.unit.store.conftest import Put
 from tests.unit.store.made import play, plays
@@ -66,8 +67,6 @@ def test_rows_wait_for_company_but_not_long() -> None:
 def test_enough_rows_are_due_at_once_and_batches_are_written_last() -> None:
     pending, rules = Pending(), "r=1"
     rows = [play(offset, "late" if offset % 2 else "duplicate") for offset in range(MOST_ROWS)]
-    from pipeline.store.records import Record
-
     pending.add(0, 1, PlaysReader(rules).read(Record(0, 0, *plays(0, rows, rules))) or [], 0.0)
     assert pending.due_in(0.0) == 0.0
     assert [table for table, _ in pending.inserts()] == ["plays", "duplicates", "batches"]
