@@ -43,3 +43,4 @@ install -r requirements.lock ||
 # The build backend is in the lock: nothing is resolved or downloaded here.
 install --no-deps --no-build-isolation --editable . || fail "the project itself could not be installed into $venv."
 "$venv/bin/python" -m deploy.embedded.jars
+"$venv/bin/python" -m deploy.embedded.archive

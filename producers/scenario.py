@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from producers.columns import Array
 
 Share = Annotated[float, Field(ge=0, le=0.5)]
+CopyShare = Annotated[float, Field(ge=0, le=0.33)]  # a third at most: every copy has a play of its own
 SURGE_MS = 6 * 60_000
 """How long after a release the whole platform's load peaks."""
 RAMP_MS = 4 * 60_000
@@ -33,9 +34,9 @@ class Scenario(BaseModel):
     """Share of all plays that the released album ends up with."""
     release_load: Annotated[float, Field(ge=1, le=10)] = 1.8
     """The platform's load at the peak after the release, as a multiple."""
-    double_send_share: Share = 0.03
+    double_send_share: CopyShare = 0.03
     """Share of records that are a client's second sending of an event: later, with a later sent_at."""
-    retry_share: Share = 0.02
+    retry_share: CopyShare = 0.02
     """Share of records that are a producer's retry: the same bytes again, right behind."""
     late_share: Share = 0.01
     """Share of plays that are sent later than the grace allows."""

@@ -44,7 +44,7 @@ def script(scenario: Scenario, catalogue: Catalogue, people: People, rules: Rule
     REASONS, SERVICES and COUNTRIES.
     """
     end = start + scenario.length_ms
-    doubles, retries = (round(scenario.events * share) for share in (scenario.double_send_share, scenario.retry_share))
+    doubles, retries = (int(scenario.events * share) for share in (scenario.double_send_share, scenario.retry_share))
     steps = _steps(start, end)
     plays_in = _spread(scenario.events - doubles - retries, _weights(scenario, people, start, steps))
     doubles_in, retries_in = _proportional(doubles, plays_in), _proportional(retries, plays_in)

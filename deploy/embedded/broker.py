@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deploy.embedded.broker_files import HOST, broker_dir, java_command, log4j2, server_properties
+from deploy.embedded.broker_files import HOST, archive_path, broker_dir, java_command, log4j2, server_properties
 from deploy.embedded.jars import fetch_jars
 from deploy.embedded.ports import require_free
 from pipeline import admin
@@ -41,17 +41,22 @@ def prepare(settings: Settings) -> list[str]:
     jars = fetch_jars(settings.cache_dir, progress=lambda line: print(line, file=sys.stderr))
     folder = broker_dir(settings)
     properties, log4j = folder / "server.properties", folder / "log4j2.properties"
+    archive = archive_path(settings.cache_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         properties.write_text(server_properties(settings))
         log4j.write_text(log4j2(folder / "broker.log"))
         if not (folder / "data" / "meta.properties").exists():
-            _format(java_command(jars, [], heap_mb=128, log4j=log4j), properties, _cluster_id(folder / "cluster.id"))
+            _format(
+                java_command(jars, [], heap_mb=128, log4j=log4j, archive=archive),
+                properties,
+                _cluster_id(folder / "cluster.id"),
+            )
     except OSError as error:
         raise ListeningError(
             f"The broker's data can't be written to {folder}: {error.strerror}; set LISTENING_DATA_DIR to another folder."
         ) from error
-    return java_command(jars, ["kafka.Kafka", str(properties)], heap_mb=settings.kafka_heap_mb, log4j=log4j)
+    return java_command(jars, ["kafka.Kafka", str(properties)], heap_mb=settings.kafka_heap_mb, log4j=log4j, archive=archive)
 
 
 def _cluster_id(path: Path) -> str:
@@ -78,8 +83,15 @@ def running_broker(settings: Settings) -> Iterator[None]:
 
     Raises ListeningError where it can't start or doesn't answer within START_SECONDS.
     """
+    with running_command(settings, prepare(settings)):
+        yield
+
+
+@contextmanager
+def running_command(settings: Settings, command: list[str]) -> Iterator[None]:
+    """`running_broker` by a command line of one's own."""
     process = subprocess.Popen(
-        prepare(settings),
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

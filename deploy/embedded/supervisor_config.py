@@ -12,6 +12,7 @@ START_SECONDS = 5
 """A process that ends sooner is started again with a delay that grows by a second each time."""
 START_RETRIES = 20
 """Ends in a row, each within START_SECONDS, after which a process is given up: some four minutes."""
+WORKERS = "workers"
 STOP_SECONDS = 10
 """From SIGTERM to SIGKILL. Faust, asked to stop while its broker is gone, may never end by itself."""
 
@@ -43,8 +44,13 @@ def supervisor_config(settings: Settings, programs: Sequence[Program], folder: P
         *(_program(settings, program) for program in programs),
     ]
     if others:
-        sections.append(_section("group:workers", {"programs": ",".join(others), "priority": 200}))
+        sections.append(_section(f"group:{WORKERS}", {"programs": ",".join(others), "priority": 200}))
     return "\n".join(sections)
+
+
+def group_of(program: Program) -> str:
+    """The group that supervisord has a program in: by itself, a program is a group of one."""
+    return program.name if program.is_broker else WORKERS
 
 
 def _program(settings: Settings, program: Program) -> str:

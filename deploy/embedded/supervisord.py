@@ -18,7 +18,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from deploy.embedded.programs import Program, environment
 from deploy.embedded.sessions import die_with_parent, end_session
-from deploy.embedded.supervisor_config import STOP_SECONDS, supervisor_config
+from deploy.embedded.supervisor_config import STOP_SECONDS, group_of, supervisor_config
 from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 
@@ -42,10 +42,12 @@ class End:
 class Supervisord:
     """A running supervisord and its XML-RPC."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", socket: Path, log: Path) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", socket: Path, log: Path, output: Path, groups: dict[str, str]
+    ) -> None:
         self.process = process
-        self._log, self._read = log, 0
-        self._socket = socket
+        self._socket, self._log, self._output = socket, log, output
+        self._groups, self._read = groups, 0
 
     @property
     def _rpc(self) -> Any:
@@ -55,7 +57,7 @@ class Supervisord:
 
     def start(self, name: str) -> None:
         """Start a process, without waiting until it counts as running."""
-        self._rpc.startProcess(name, False)
+        self._rpc.startProcess(f"{self._groups[name]}:{name}", False)
 
     def pids(self) -> dict[str, int]:
         """The pid of every process that is up."""
@@ -84,7 +86,8 @@ class Supervisord:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.05)
             if self.process.returncode is not None or time.monotonic() > deadline:
-                reason = self._log.read_text(errors="replace").strip()[-500:] if self._log.exists() else "no log"
+                said = [file.read_text(errors="replace") for file in (self._log, self._output) if file.exists()]
+                reason = "".join(said).strip()[-500:]
                 raise UnavailableError(f"supervisord did not start: {reason}")
 
 
@@ -99,24 +102,24 @@ def supervisord(settings: Settings, programs: Sequence[Program]) -> Iterator[Sup
     """supervisord with these programs, none started; at the end it and every process of its session are gone."""
     folder = settings.run_dir / "supervisor"
     folder.mkdir(parents=True, exist_ok=True)
-    log, config = folder / "supervisord.log", folder / "supervisord.conf"
+    log, output, config = folder / "supervisord.log", folder / "output.log", folder / "supervisord.conf"
     log.unlink(missing_ok=True)
     socket_dir = _short_folder()
     process = None
     try:
         socket = socket_dir / "s"
         config.write_text(supervisor_config(settings, programs, folder, socket))
-        with (folder / "output.log").open("wb") as output:
+        with output.open("wb") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
                 env=environment(settings),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=file,
+                stderr=file,
                 start_new_session=True,
                 preexec_fn=die_with_parent(),
             )
-        running = Supervisord(process, socket, log)
+        running = Supervisord(process, socket, log, output, {program.name: group_of(program) for program in programs})
         running.wait_until_up()
         yield running
     finally:

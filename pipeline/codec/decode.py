@@ -58,8 +58,10 @@ def decode(
 
 def _columns(batches: list[Batch]) -> tuple[list[pl.DataFrame], list[Batch]]:
     """What decodes as columns, in one go where possible, and the batches that must be read record by record."""
-    plain = [batch for batch in batches if batch.count > 1 or not _surely_a_tick(batch)]
-    slow = [batch for batch in batches if batch not in plain] if len(plain) < len(batches) else []
+    plain: list[Batch] = []
+    slow: list[Batch] = []
+    for batch in batches:
+        (slow if batch.count == 1 and _surely_no_event(batch) else plain).append(batch)
     if not plain:
         return [], slow
     try:
@@ -75,8 +77,8 @@ def _columns(batches: list[Batch]) -> tuple[list[pl.DataFrame], list[Batch]]:
     return frames, sorted(slow, key=lambda batch: batch.base)
 
 
-def _surely_a_tick(batch: Batch) -> bool:
-    """A single record too small to be an event: read it directly. Being wrong only costs time."""
+def _surely_no_event(batch: Batch) -> bool:
+    """A batch too small for an event, such as a tick: read it directly. Being wrong only costs time."""
     return batch.control or len(batch.raw) < 61 + 60
 
 

@@ -48,8 +48,16 @@ class LogApp(faust.App):  # type: ignore[misc]
         return Transport(self.conf.broker_consumer, self)
 
 
-def build_app(settings: Settings, stage: str, openers: Mapping[str, Callable[[int], Awaitable[Lane]]]) -> LogApp:
-    """An app in the group of `stage` with one agent per topic. `openers`: topic → how to restore a lane of a partition."""
+def build_app(
+    settings: Settings,
+    stage: str,
+    openers: Mapping[str, Callable[[int], Awaitable[Lane]]],
+    on_stop: Callable[[], Awaitable[None]],
+) -> LogApp:
+    """An app in the group of `stage` with one agent per topic.
+
+    `openers`: topic → how to restore a lane of a partition. `on_stop`: awaited when the worker stops in order.
+    """
     fetch.install()
     folder = settings.run_dir / "workers" / f"{stage}-{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +90,7 @@ def build_app(settings: Settings, stage: str, openers: Mapping[str, Callable[[in
     app.timer(_HEAL_EVERY_S)(_healer(app))
     app.on_partitions_revoked.connect(_dropper(app), weak=False)
     app.on_rebalance_complete.connect(_announce_idle(app), weak=False)
+    app.on_before_shutdown.connect(_closer(on_stop), weak=False)
     return app
 
 
@@ -126,6 +135,13 @@ def run_worker(make: Callable[[Settings], LogApp]) -> NoReturn:
         raise SystemExit(stop.code) from None
     app.ready_file.unlink(missing_ok=True)
     raise SystemExit(0)
+
+
+def _closer(on_stop: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def close(*_args: Any, **_unused: Any) -> None:
+        await on_stop()
+
+    return close
 
 
 def _announce_idle(app: LogApp) -> Callable[..., Awaitable[None]]:

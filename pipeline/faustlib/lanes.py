@@ -19,6 +19,8 @@ from pipeline.faustlib.fetch import Fetch
 
 log = structlog.get_logger()
 _SEEK_EVERY_S = 1.0
+_STALLED_AFTER = 5
+"""Calls of `heal` in which a lane stood still below the consumer's position, until that is taken for a loss."""
 
 
 class LostStateError(Exception):
@@ -50,7 +52,7 @@ class Lanes:
         self._lanes: dict[TP, Lane] = {}
         self._busy: dict[TP, asyncio.Task[None]] = {}
         self._sought: dict[TP, float] = {}
-        self._seen_at: dict[TP, int] = {}
+        self._stood: dict[TP, tuple[int, int]] = {}  # next offset, and for how many calls of `heal`
 
     async def restore(self, partitions: frozenset[TP]) -> dict[TP, int]:
         """Open the lanes of these partitions; where each goes on. Lanes of other partitions are dropped."""
@@ -125,15 +127,19 @@ class Lanes:
         """For a timer. Lanes without work are told so. A loss at the log's end has no next fetch to reveal it: seek back
         where a lane has stood still below the consumer's position."""
         for tp, lane in list(self._lanes.items()):
-            busy = self._busy.get(tp)
-            before, self._seen_at[tp] = self._seen_at.get(tp), lane.next_offset
-            if (busy and not busy.done()) or before != lane.next_offset or tp not in consumer().assignment():
+            if self._is_busy(tp) or tp not in consumer().assignment():
                 continue
-            position = await consumer().position(tp)
-            busy = self._busy.get(tp)
-            if self._lanes.get(tp) is not lane or (busy and not busy.done()):
-                continue
-            if position is not None and position > lane.next_offset:
-                await self._seek_back(tp, lane.next_offset, consumer())
-            else:
+            offset, calls = self._stood.get(tp, (-1, 0))
+            calls = calls + 1 if offset == lane.next_offset else 0
+            self._stood[tp] = (lane.next_offset, calls)
+            if calls >= _STALLED_AFTER:
+                position = await consumer().position(tp)
+                if position is not None and position > lane.next_offset:
+                    await self._seek_back(tp, lane.next_offset, consumer())
+                    continue
+            if self._lanes.get(tp) is lane and not self._is_busy(tp):
                 self._busy[tp] = asyncio.create_task(self._guard(tp, lane, lane.idle(), consumer))
+
+    def _is_busy(self, tp: TP) -> bool:
+        busy = self._busy.get(tp)
+        return busy is not None and not busy.done()

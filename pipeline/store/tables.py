@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 UUID = pa.binary(16)
@@ -90,8 +91,10 @@ def table_of(name: str, columns: Mapping[str, Any], length: int) -> pa.Table:
 
 
 def rows_of(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """A few rows as dictionaries, times in epoch ms."""
-    return pa.Table.from_pylist(list(rows), schema=SCHEMAS[name])
+    """A few rows as dictionaries, times in epoch ms. (By polars: pa.array() of Python values imports pandas, for seconds.)"""
+    wide = {field.name: pl.UInt64 for field in SCHEMAS[name] if field.type == pa.uint64()}
+    arrow = pl.DataFrame(rows, schema_overrides=wide).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return table_of(name, {column: arrow.column(column) for column in arrow.column_names}, len(rows))
 
 
 def uuids(values: Any) -> pa.Array:
@@ -104,7 +107,7 @@ def uuids(values: Any) -> pa.Array:
         return values.cast(UUID)
     values = values.cast(pa.large_binary())
     if not len(values):
-        return pa.array([], UUID)
+        return pa.nulls(0, UUID)
     _, offsets, data = values.buffers()
     bounds = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
     if (np.diff(bounds) != 16).any():

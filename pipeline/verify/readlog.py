@@ -123,8 +123,8 @@ def _ends(consumer: Any, settings: Settings) -> list[int]:
 def _other_time(settings: Settings, topic: str, partition: int, offset: int, found: int) -> RefusedError:
     ours = KINDS[TIMESTAMP_LOG_APPEND_TIME if settings.append_time else TIMESTAMP_CREATE_TIME]
     return RefusedError(
-        f"Topic {topic} holds {KINDS.get(found, 'no time')} at partition {partition}, offset {offset}, and this run's "
-        f"broker time is {ours} (LISTENING_APPEND_TIME={str(settings.append_time).lower()}): set it to what the run began with."
+        f"Topic {topic} holds {KINDS.get(found, 'no time')} at partition {partition}, offset {offset}, and by "
+        f"LISTENING_APPEND_TIME={str(settings.append_time).lower()} it should be {ours}: set it to what the run began with."
     )
 
 

@@ -9,6 +9,7 @@ One partition's batch, in this order:
 """
 
 import asyncio
+import os
 from collections.abc import Iterator
 
 import polars as pl
@@ -24,6 +25,8 @@ from pipeline.log.batch import PlaysRecord, classify
 from pipeline.log.dead_letters import dead_letter_headers
 from pipeline.log.read import log_reader
 from pipeline.log.restore import Restored, restore_memory
+from pipeline.metrics import ClassifyMetrics, metrics_file
+from pipeline.outcomes import LABELS
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 from pipeline.workers.ceiling import Ceiling
@@ -35,9 +38,11 @@ _ROWS_PER_RECORD = 40_000
 class ClassifyLane:
     """A source partition: its memory, and the place in `plays` that the next record must get."""
 
-    def __init__(self, settings: Settings, partition: int, restored: Restored, appender: Appender) -> None:
+    def __init__(
+        self, settings: Settings, partition: int, restored: Restored, appender: Appender, metrics: ClassifyMetrics
+    ) -> None:
         self._settings, self._topics, self._rules = settings, topics_of(settings), settings.rules
-        self._partition, self._appender = partition, appender
+        self._partition, self._appender, self._metrics = partition, appender, metrics
         self._memory, self._at = restored.memory, restored.at
         self._durable = restored.memory.next_offset
         self._ceiling = Ceiling(settings.dlq_ceiling_ratio, settings.dlq_ceiling_events)
@@ -48,6 +53,13 @@ class ClassifyLane:
         return self._durable
 
     async def take(self, fetch: Fetch) -> None:
+        with self._metrics.at_work():
+            await self._take(fetch)
+
+    async def idle(self) -> None:
+        self._metrics.write()
+
+    async def _take(self, fetch: Fetch) -> None:
         self._check_dates(fetch)
         settings = self._settings
         decoded = decode(
@@ -58,15 +70,14 @@ class ClassifyLane:
             self._rules.max_ahead_ms,
             fast=settings.fast_fetch,
         )
+        self._metrics.columnar.inc(decoded.columnar)
         for part in _parts(decoded):
             record = classify(self._memory, part, self._rules)
             await self._write_dead_letters(fetch, part)
             await self._append(record)
             self._durable = record.last + 1
+            self._count(part, record)
         self._forget_old()
-
-    async def idle(self) -> None:
-        pass
 
     async def _append(self, record: PlaysRecord) -> None:
         headers = record.headers(self._at, self._rules.fingerprint).encode()
@@ -96,6 +107,15 @@ class ClassifyLane:
                     "says otherwise: the topic's message.timestamp.type was changed, and two clocks don't mix in one log"
                 )
 
+    def _count(self, part: Decoded, record: PlaysRecord) -> None:
+        metrics = self._metrics
+        for label, number in zip(LABELS, record.counts, strict=True):
+            metrics.events.labels(label).inc(number)
+        metrics.ticks.inc(record.ticks)
+        for entry in part.refused:
+            metrics.invalid.labels(entry.reason).inc()
+        metrics.remembered.labels(self._partition).set(self._memory.seen.size)
+
     def _forget_old(self) -> None:
         slot = self._memory.watermark // self._rules.slot_ms
         if slot > self._forgotten:
@@ -120,6 +140,7 @@ def _parts(decoded: Decoded) -> Iterator[Decoded]:
 def make_app(settings: Settings) -> LogApp:
     """The classify worker of a run."""
     topics, appender = topics_of(settings), Appender(settings.bootstrap)
+    metrics = ClassifyMetrics(metrics_file(settings.run_dir, "classify", os.getpid()))
 
     def restore(partition: int) -> Restored:
         with log_reader(settings.bootstrap) as reader:
@@ -134,9 +155,9 @@ def make_app(settings: Settings) -> LogApp:
 
     async def open_lane(partition: int) -> Lane:
         restored = await asyncio.to_thread(restore, partition)
-        return ClassifyLane(settings, partition, restored, appender)
+        return ClassifyLane(settings, partition, restored, appender, metrics)
 
-    return build_app(settings, "classify", {topics.events.name: open_lane})
+    return build_app(settings, "classify", {topics.events.name: open_lane}, appender.close)
 
 
 def main() -> None:

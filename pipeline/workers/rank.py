@@ -135,7 +135,7 @@ def make_app(settings: Settings) -> LogApp:
         await lane.publish()
         return lane
 
-    return build_app(settings, "rank", {topics.plays.name: open_count, topics.counts.name: open_rank})
+    return build_app(settings, "rank", {topics.plays.name: open_count, topics.counts.name: open_rank}, appender.close)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """What the broker, supervisord and the processes are told."""
 
 import configparser
+import os
 import socket
 import subprocess
 import sys
@@ -74,8 +75,6 @@ def test_a_process_loads_the_settings_it_was_started_with(monkeypatch: pytest.Mo
 
 
 def test_a_second_start_on_a_data_folder_is_refused_and_names_the_first(tmp_path: Path) -> None:
-    import os
-
     settings = load(data_dir=tmp_path)
     with (
         data_lock(settings),

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 import schemas
+from producers.catalogue.artists import build_catalogue
 from producers.encode import encode_columns, encode_keys
-from producers.listeners.people import COUNTRIES, PLATFORMS
+from producers.listeners.people import COUNTRIES, PLATFORMS, build_people
 from producers.listeners.sessions import SERVICES
 from producers.listeners.tracks import REASONS
 from producers.scenario import Scenario
 from producers.script import script
-from tests.unit.producers.worlds import RULES, START, build_catalogue, build_people, perform
+from tests.unit.producers.worlds import RULES, START, perform
 
 LONG = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, -1, 63, 64, -64, -65, 2**31 - 1, 2**63 - 1, -(2**63)])
 INT = st.integers(-(2**31), 2**31 - 1)
@@ -43,7 +44,7 @@ def _columns(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def _by_fastavro(columns: dict[str, Any], row: int, services: tuple[str, ...], countries: tuple[str, ...]) -> bytes:
-    event = {name: int(columns[name][row]) for name in NUMBERS}
+    event: dict[str, Any] = {name: int(columns[name][row]) for name in NUMBERS}
     event |= {
         "event_id": columns["event_id"][row].tobytes(),
         "offline": bool(columns["offline"][row]),

@@ -2,7 +2,6 @@
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,14 +12,14 @@ from producers.columns import Columns, height, take
 from producers.listeners.people import COUNTRIES, build_people
 from producers.scenario import Scenario
 from producers.script import Kind
-from tests.unit.producers.worlds import RULES, START, build_catalogue, identities, perform, same
+from tests.unit.producers.worlds import RULES, START, cached_catalogue, identities, perform, same
 
 SCENARIO = Scenario(events=150_000, artists=2_000, users=40_000, seed=21)
 
 
 @pytest.fixture(scope="module")
-def records() -> Iterator[Columns]:
-    yield perform(SCENARIO)
+def records() -> Columns:
+    return perform(SCENARIO)
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +27,14 @@ def plays(records: Columns) -> Columns:
     return take(records, records["kind"] == Kind.PLAY)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
-    events=st.integers(1, 3_000),
-    minutes=st.floats(0.1, 120),
-    seed=st.integers(0, 2**32),
-    users=st.integers(1, 500),
-    double=st.floats(0, 0.5),
-    retry=st.floats(0, 0.4),
+    events=st.integers(1, 400),
+    minutes=st.floats(0.1, 15),
+    seed=st.integers(0, 3),
+    users=st.sampled_from([1, 7, 300]),
+    double=st.floats(0, 0.33),
+    retry=st.floats(0, 0.33),
     late=st.floats(0, 0.5),
 )
 def test_any_scenario_has_exactly_as_many_records_as_asked_in_order_of_sent_at(
@@ -47,7 +46,7 @@ def test_any_scenario_has_exactly_as_many_records_as_asked_in_order_of_sent_at(
     )  # fmt: skip
     records = perform(scenario)
     assert height(records) == events
-    assert Counter(records["kind"].tolist())[Kind.CLIENT_DOUBLE_SEND] <= round(events * double)
+    assert np.sum(records["kind"] == Kind.CLIENT_DOUBLE_SEND) == int(events * double)
     assert (np.diff(records["sent_at"]) >= 0).all()
     assert records["sent_at"].max() < START + scenario.length_ms
     assert records["played_at"].min() >= START
@@ -140,7 +139,7 @@ def test_one_in_a_hundred_is_too_late_for_the_grace_and_all_others_are_in_time(p
 
 
 def test_the_release_climbs_into_the_top_ten_of_the_last_hour_only_after_it(plays: Columns) -> None:
-    release = build_catalogue(SCENARIO.artists, SCENARIO.seed).release
+    release = cached_catalogue(SCENARIO.artists, SCENARIO.seed).release
     minute = (plays["played_at"] - START) // 60_000
 
     def place(at: int) -> int:
@@ -155,7 +154,7 @@ def test_the_release_climbs_into_the_top_ten_of_the_last_hour_only_after_it(play
 
 
 def test_the_release_takes_its_share_and_lifts_the_load(plays: Columns) -> None:
-    release = build_catalogue(SCENARIO.artists, SCENARIO.seed).release
+    release = cached_catalogue(SCENARIO.artists, SCENARIO.seed).release
     minute = (plays["played_at"] - START) // 60_000
     share = np.mean(plays["album_id"][minute >= 75] == release.album_id)
     assert share == pytest.approx(0.12, abs=0.01)
@@ -166,7 +165,7 @@ def test_the_release_takes_its_share_and_lifts_the_load(plays: Columns) -> None:
 
 def test_without_a_release_nobody_hears_the_album() -> None:
     records = perform(Scenario(events=20_000, artists=200, users=3_000, release_minute=None))
-    release = build_catalogue(200, 1).release
+    release = cached_catalogue(200, 1).release
     assert release.album_id not in records["album_id"]
 
 

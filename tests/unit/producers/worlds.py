@@ -1,13 +1,14 @@
 """Scenarios that tests play through: small, without a broker."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from pipeline.rules import Rules
-from producers.catalogue.artists import build_catalogue
+from producers.catalogue.artists import Catalogue, build_catalogue
 from producers.columns import Columns, join
-from producers.listeners.people import build_people
+from producers.listeners.people import People, build_people
 from producers.scenario import Scenario
 from producers.script import script
 
@@ -20,8 +21,20 @@ RULES = Rules(
 
 def perform(scenario: Scenario, rules: Rules = RULES, start: int = START) -> Columns:
     """All records of a scenario."""
-    catalogue, people = build_catalogue(scenario.artists, scenario.seed), build_people(scenario.users, scenario.seed)
+    catalogue, people = cached_catalogue(scenario.artists, scenario.seed), cached_people(scenario.users, scenario.seed)
     return join(list(script(scenario, catalogue, people, rules, start)))
+
+
+@cache
+def cached_catalogue(artists: int, seed: int) -> Catalogue:
+    """A catalogue, built once for all tests that only read it."""
+    return build_catalogue(artists, seed)
+
+
+@cache
+def cached_people(users: int, seed: int) -> People:
+    """People, likewise."""
+    return build_people(users, seed)
 
 
 def identities(records: Columns) -> list[bytes]:

@@ -40,9 +40,7 @@ def put(pool: Pool, settings: Settings) -> Put:
     writer = ClickHouseWriter(pool.base, settings.database)
 
     def records(reader: Reader, partition: int, made: list[Made]) -> list[Rows | None]:
-        all_rows = [
-            reader.read(Record(partition, offset, headers, value)) for offset, (headers, value) in enumerate(made)
-        ]
+        all_rows = [reader.read(Record(partition, offset, headers, value)) for offset, (headers, value) in enumerate(made)]
         for table, rows in (entry for some in all_rows if some for entry in some):
             writer.write(table, rows)
         return all_rows

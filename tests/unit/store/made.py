@@ -56,7 +56,9 @@ def play(offset: int, outcome: str = "accepted", **columns: Any) -> dict[str, An
     return row | columns
 
 
-def plays(at: int, rows: list[dict[str, Any]], rules: str, *, first: int | None = None, ticks: int = 0, **other: int) -> Made:
+def plays(
+    at: int, rows: list[dict[str, Any]], rules: str, *, first: int | None = None, ticks: int = 0, **other: int
+) -> Made:
     """A `plays` record meant for offset `at`; ticks lie behind the rows."""
     start = (rows[0]["offset"] if rows else 0) if first is None else first
     counts = Counter(row["outcome"] for row in rows)

@@ -89,7 +89,9 @@ def test_an_insert_does_not_wait_for_a_user_s_query(pool: Pool, settings: Settin
 
 def _kill_endless(pool: Pool) -> bool:
     for _ in range(100):
-        if pool.base.query("KILL QUERY WHERE query LIKE '%numbers(1000000000000)%' AND query NOT LIKE '%KILL%' SYNC").result_rows:
+        if pool.base.query(
+            "KILL QUERY WHERE query LIKE '%numbers(1000000000000)%' AND query NOT LIKE '%KILL%' SYNC"
+        ).result_rows:
             return True
     return False
 

@@ -90,7 +90,9 @@ def test_a_store_whose_sinks_have_not_begun_is_not_ready_and_says_why(served: Se
 
 def test_a_store_that_is_away_is_named_with_the_remedy(settings: Settings) -> None:
     for question in (ask.ready, lambda known: ask.sql(known, "SELECT 1")):
-        with pytest.raises(UnavailableError, match=rf"does not answer at {settings.store_url}: start it with `listening up`"):
+        with pytest.raises(
+            UnavailableError, match=rf"does not answer at {settings.store_url}: start it with `listening up`"
+        ):
             question(settings)
 
 

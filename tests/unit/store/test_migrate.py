@@ -29,7 +29,9 @@ def test_every_table_has_the_columns_that_are_written_to_it(pool: Pool) -> None:
 
 
 def test_no_table_is_partitioned_so_rows_of_one_identity_always_merge(pool: Pool) -> None:
-    query = "SELECT DISTINCT partition_key, engine FROM system.tables WHERE database = currentDatabase() AND engine != 'View'"
+    query = (
+        "SELECT DISTINCT partition_key, engine FROM system.tables WHERE database = currentDatabase() AND engine != 'View'"
+    )
     assert pool.base.query(query).result_rows == [("", "ReplacingMergeTree")]
 
 

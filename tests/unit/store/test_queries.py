@@ -119,7 +119,7 @@ def test_names_are_joined_and_a_missing_one_is_none(served: Settings, put: Put) 
     for partition in (0, 1):
         put(PlaysReader(rules), partition, [plays(0, [], rules, ticks=1, watermark=T0 + 100_000)])
     put(CountsReader(rules), 0, [counts(0, [(T0, 5, 9), (T0, 6, 9)], counted=1, watermark=T0, rules=rules)])
-    put(ArtistsReader(), 0, [([], artist(6, "Old")), ([], artist(6, "It's; \"new\""))])
+    put(ArtistsReader(), 0, [([], artist(6, "Old")), ([], artist(6, 'It\'s; "new"'))])
     assert [(row.artist_id, row.name) for row in top(served, 5, 60, T0 + 60_000).rows] == [(5, None), (6, 'It\'s; "new"')]
 
 

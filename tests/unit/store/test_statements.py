@@ -35,7 +35,9 @@ def test_comments_are_dropped_and_separate_words() -> None:
     assert texts("-- first; \nSELECT/* ; */1 # last;\n") == ["SELECT 1"]
 
 
-@pytest.mark.parametrize("sql", ["SELECT 1;", " -- hello\nselect 1", "(SELECT 1) UNION ALL (SELECT 2)", "WITH 1 AS a SELECT a"])
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1;", " -- hello\nselect 1", "(SELECT 1) UNION ALL (SELECT 2)", "WITH 1 AS a SELECT a"]
+)
 def test_a_statement_that_reads_is_admitted(sql: str) -> None:
     assert admit(sql)
 

@@ -1,0 +1,186 @@
+"""`listening`: the commands. Progress goes to stderr, results to stdout; exit codes are pipeline.errors.Exit."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipeline import report, settings
+from pipeline.errors import Exit, ListeningError
+from pipeline.settings import Settings
+
+START, EXPLORE, CHECK, TOOLS = "Start", "Explore", "Check", "Tools"
+
+app = typer.Typer(
+    name="listening",
+    help="Playback events through Kafka, Faust and ClickHouse: exactly-once dedup and sliding-window top artists.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+Run = Annotated[str | None, typer.Option("--run", metavar="NAME", help="The run, instead of LISTENING_RUN.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, default=str))
+
+
+@app.command(rich_help_panel=START)
+def up(run: Run = None, as_json: Json = False) -> None:
+    """Run broker, classify, rank and store until Ctrl-C."""
+    from deploy.embedded.supervise import foreground
+
+    foreground(settings.load(run=run), as_json=as_json)
+
+
+@app.command(rich_help_panel=START)
+def demo(
+    events: Annotated[int, typer.Option(min=1000, help="Events to publish, copies included.")] = 500_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the listeners.")] = 1,
+    run: Run = "demo",
+    as_json: Json = False,
+) -> None:
+    """90 minutes with an album release through a fresh run, checked against the truth."""
+    from pipeline.demo import demonstrate
+
+    raise typer.Exit(demonstrate(settings.load(run=run), events, seed, out, as_json=as_json))
+
+
+@app.command(rich_help_panel=START)
+def produce(
+    events: Annotated[int, typer.Option(min=1, help="Events to publish, copies included.")] = 1_000_000,
+    minutes: Annotated[float, typer.Option(help="Length of the scenario, minutes of its clock.")] = 90.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the listeners: the same seed, the same bytes.")] = 1,
+    rate: Annotated[float | None, typer.Option(help="Events a second; unset: as fast as it goes.")] = None,
+    realtime: Annotated[bool, typer.Option(help="Let the scenario happen now, at the real clock.")] = False,
+    wait: Annotated[bool, typer.Option(help="In real time, stay until the last windows can be final.")] = True,
+    run: Run = None,
+    as_json: Json = False,
+) -> None:
+    """Publish an album-release scenario into the run, with its ledger of the truth."""
+    from pydantic import ValidationError
+
+    from producers.produce import produce as publish
+    from producers.scenario import Scenario
+
+    if rate is not None and rate <= 0:
+        raise typer.BadParameter(f"--rate must be more than 0, it is {rate}")
+    try:
+        scenario = Scenario(events=events, seed=seed).lasting(minutes)
+        scenario = Scenario.model_validate(scenario.model_dump())
+    except ValidationError as error:
+        detail = error.errors()[0]
+        raise typer.BadParameter(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}") from None
+    chosen = settings.load(run=run)
+    produced = publish(chosen, scenario, rate=rate, realtime=realtime, show_progress=not as_json, wait=wait)
+    _print_json(report.produced_json(produced)) if as_json else report.print_produced(produced, chosen, out)
+    if produced.failed or produced.unknown:
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+@app.command(rich_help_panel=EXPLORE)
+def top(
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many artists.")] = 10,
+    window: Annotated[int | None, typer.Option(min=1, help="Length of the window, seconds.")] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="End of the window, ISO 8601 (UTC).")] = None,
+    run: Run = None,
+    as_json: Json = False,
+) -> None:
+    """The top artists of any window that ends at any instant; by default at the run's watermark."""
+    from pipeline.store.queries import top as query
+
+    chosen = settings.load(run=run)
+    found = query(chosen, k, window or chosen.window_seconds, _instant(at))
+    _print_json(report.top_json(found)) if as_json else report.print_top(found, out)
+
+
+@app.command(rich_help_panel=EXPLORE)
+def sql(query: Annotated[str, typer.Argument(help="One SELECT.")], run: Run = None, as_json: Json = False) -> None:
+    """Ask ClickHouse, read-only, within the run's database."""
+    from pipeline.store.ask import sql as ask
+
+    table = ask(settings.load(run=run), query)
+    _print_json(report.readable_rows(table)) if as_json else report.print_table(table, out)
+
+
+@app.command(rich_help_panel=EXPLORE)
+def story(
+    event_id: Annotated[str, typer.Argument(help="The event's UUID.")], run: Run = None, as_json: Json = False
+) -> None:
+    """Where the copies of one event lie, and what became of each."""
+    from pipeline.store.story import story as query
+
+    copies = query(settings.load(run=run), event_id)
+    if not copies:
+        raise ListeningError(f"no stored event has the id {event_id} (skipped ones are only counted)")
+    _print_json(report.story_json(copies)) if as_json else report.print_story(event_id, copies, out)
+
+
+@app.command(rich_help_panel=CHECK)
+def verify(
+    timeout: Annotated[float, typer.Option(min=1, help="How long to wait for the store, seconds.")] = 120.0,
+    run: Run = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute everything from the log, independently, and compare with the store to the last row."""
+    from pipeline.verify.verify import verify as check
+
+    verdict = check(settings.load(run=run), timeout=timeout, show_progress=not as_json)
+    _print_json(verdict.as_json()) if as_json else verdict.render(out)
+    if not verdict.exact:
+        raise typer.Exit(Exit.CHECK_FAILED)
+
+
+@app.command("settings", rich_help_panel=TOOLS)
+def show_settings(run: Run = None, as_json: Json = False) -> None:
+    """Every LISTENING_ variable: its value, default, meaning and where the value comes from."""
+    entries = report.settings_entries(settings.load(run=run), {"run": run} if run else {})
+    _print_json(entries) if as_json else report.print_settings(entries, out)
+
+
+@app.command(rich_help_panel=TOOLS)
+def delete(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run to delete.")],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Really: its topics, groups and data folder are gone for good.")
+    ] = False,
+) -> None:
+    """Delete a run: its topics, groups, and its folder with the embedded store and the ledgers."""
+    from pipeline.admin import delete_run
+
+    chosen: Settings = settings.load(run=run)
+    if not yes:
+        raise ListeningError(f"this would delete the topics of {run} and {chosen.run_dir}: say --yes if you mean it")
+    delete_run(chosen)
+
+
+def _instant(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"--at {text} is no ISO 8601 time such as 2026-11-23T12:00:00") from None
+    return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def main() -> None:
+    """The console script: a user's mistake is one sentence on stderr, never a traceback."""
+    try:
+        app()
+    except ListeningError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except BrokenPipeError:
+        raise SystemExit(Exit.OK) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""`listening demo`: a fresh run from nothing to a verdict.
+
+start everything ─► publish 90 minutes with an album release ─► verify ─► before and after ─► one event's story ─► stop
+"""
+
+import time
+import uuid
+from collections import Counter
+
+import pyarrow.compute as pc
+from rich.columns import Columns
+from rich.console import Console
+
+from deploy.embedded.supervise import running
+from pipeline import report
+from pipeline.errors import Exit, ListeningError
+from pipeline.metrics import read_total
+from pipeline.settings import Settings
+from pipeline.store.queries import Top, newest_final, story
+from pipeline.verify.verdict import Verdict
+from pipeline.verify.verify import verify
+from producers.ledger import read_ledger
+from producers.produce import Produced, produce
+from producers.scenario import Scenario
+
+_PLACES = 10
+
+
+def demonstrate(settings: Settings, events: int, seed: int, out: Console, *, as_json: bool = False) -> int:
+    """Run the demo, print what happened; the exit code: 0 only if everything that was checked is exact."""
+    notes = Console(stderr=True, highlight=False)
+    began = time.monotonic()
+
+    def progress(line: str) -> None:
+        notes.print(f"[dim]{time.monotonic() - began:5.1f} s[/dim]  {line}")
+
+    with running(settings, progress, fresh=True):
+        progress(f"publishing {events:,} events")
+        produced = produce(settings, Scenario(events=events, seed=seed), show_progress=not as_json)
+        if produced.interrupted:
+            raise ListeningError("the demo was interrupted while it published")
+        progress("checking everything against the log and the ledger")
+        verdict = verify(settings, timeout=120.0, show_progress=not as_json)
+        before = newest_final(settings, _PLACES, produced.release)
+        after = newest_final(settings, _PLACES)
+        rate = classify_rate(settings)
+        event_id = copied_event(settings)
+        copies = story(settings, event_id)
+        if as_json:
+            lists = {"before": before and report.top_json(before), "after": after and report.top_json(after)}
+            out.print_json(
+                data={
+                    "produced": report.produced_json(produced),
+                    "verdict": verdict.as_json(),
+                    **lists,
+                    "classify_events_per_second": rate,
+                    "story": {"event_id": event_id, "copies": report.story_json(copies)},
+                },
+                default=str,
+            )
+        else:
+            report.print_produced(produced, settings, out)
+            _print_release(before, after, produced, out)
+            verdict.render(out)
+            out.print(f"classify: {rate:,.0f} events/s while it had work, state acknowledged by the broker")
+            report.print_story(event_id, copies, out)
+    if not as_json:
+        _print_next(settings, produced, event_id, out)
+    return Exit.OK if verdict.exact and _all_caught(verdict) and not produced.failed else Exit.CHECK_FAILED
+
+
+def classify_rate(settings: Settings) -> float:
+    """Events a second of the classify workers in the time in which they had work; 0 where none worked."""
+    busy = read_total(settings.run_dir, "classify", "listening_classify_busy_seconds")
+    events = read_total(settings.run_dir, "classify", "listening_events")
+    return events / busy if busy else 0.0
+
+
+def copied_event(settings: Settings) -> str:
+    """The id of the event with the most copies, by the ledger."""
+    table = read_ledger(settings)
+    copies = table.filter(pc.not_equal(table["kind"], "play"))
+    ((event_id, _count),) = Counter(copies["event_id"].to_pylist()).most_common(1)
+    return str(uuid.UUID(bytes=event_id))
+
+
+def _all_caught(verdict: Verdict) -> bool:
+    """Whether every copy was caught and no original taken for one."""
+    truth = verdict.truth
+    return truth is not None and truth.precision in (None, 1.0) and all(k.recall in (None, 1.0) for k in truth.kinds)
+
+
+def _print_release(before: Top | None, after: Top | None, produced: Produced, out: Console) -> None:
+    tables = []
+    for top, when in ((before, "before"), (after, "after")):
+        if top:
+            title = f"Top {_PLACES} {when} the release, final\n{report.clock(top.start_ms)[11:]} to {report.clock(top.end_ms)[11:]} UTC"
+            tables.append(report.top_table(top, title, produced.release_artist_id))
+    out.print(Columns(tables, padding=(0, 4)))
+
+
+def _print_next(settings: Settings, produced: Produced, event_id: str, out: Console) -> None:
+    run = f"--run {settings.run}"
+    minute = report.clock((produced.release or produced.end) + 600_000).replace(" ", "T")
+    out.print("\nEverything is stopped, the data is kept. Try next, the first in a terminal of its own:")
+    for command in (
+        f"up {run}",
+        f"top {run} --at {minute} --window 600",
+        f'sql {run} "SELECT outcome, count() FROM plays FINAL GROUP BY outcome"',
+    ):
+        out.print(f"  .venv/bin/listening {command}", markup=False, soft_wrap=True)

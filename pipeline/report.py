@@ -1,0 +1,141 @@
+"""Results as tables for people and as plain values for JSON."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.settings import PREFIX, Settings
+from pipeline.store.queries import Copy, Top
+
+if TYPE_CHECKING:
+    from producers.produce import Produced
+
+
+def clock(ms: int) -> str:
+    """An instant as a time of day with its date, UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def top_json(top: Top) -> dict[str, Any]:
+    """The list with its window; instants as ISO 8601."""
+    instants = {name: _iso(getattr(top, f"{name}_ms")) for name in ("start", "end", "watermark")}
+    return {**instants, "final": top.final, "note": top.note, "artists": [asdict(place) for place in top.rows]}
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def print_top(top: Top, out: Console, title: str = "") -> None:
+    kind = "final" if top.final else "provisional"
+    out.print(top_table(top, f"{title or 'Top artists'}, {clock(top.start_ms)} to {clock(top.end_ms)[11:]} UTC, {kind}"))
+    if top.note:
+        out.print(f"note: {top.note}", markup=False)
+
+
+def top_table(top: Top, title: str, marked: int | None = None) -> Table:
+    """Ranked artists by name; the artist with the id `marked` stands out."""
+    table = Table(title=title, title_justify="left")
+    for heading in ("rank", "artist", "plays"):
+        table.add_column(heading, justify="left" if heading == "artist" else "right")
+    for place in top.rows:
+        name = place.name or f"artist {place.artist_id}"
+        style = "bold magenta" if place.artist_id == marked else ""
+        table.add_row(str(place.rank), name, f"{place.plays:,}", style=style)
+    return table
+
+
+def produced_json(produced: "Produced") -> dict[str, Any]:
+    return asdict(produced) | {"events_per_second": round(produced.events_per_second)}
+
+
+def print_produced(produced: "Produced", settings: Settings, out: Console) -> None:
+    out.print(
+        f"run {settings.run}: {produced.published:,} events in {produced.seconds:.1f} s "
+        f"({produced.events_per_second:,.0f}/s): {produced.acknowledged:,} acknowledged, {produced.failed:,} failed, "
+        f"{produced.unknown:,} unknown"
+    )
+    out.print("  " + ", ".join(f"{number:,} {kind}" for kind, number in produced.kinds.items()))
+    out.print(f"  scenario from {clock(produced.start)} to {clock(produced.end)} UTC")
+    if produced.release:
+        out.print(f"  {produced.release_artist} releases an album at {clock(produced.release)} UTC")
+    out.print(f"  ledger: {produced.ledger}", markup=False)
+
+
+def print_story(event_id: str, copies: Sequence[Copy], out: Console) -> None:
+    table = Table(title=f"Event {event_id}", title_justify="left")
+    for heading in ("partition", "offset", "outcome", "first seen at", "played", "sent", "appended"):
+        table.add_column(heading, justify="right" if heading in ("partition", "offset", "first seen at") else "left")
+    for copy in copies:
+        times = (copy.played_at_ms, copy.sent_at_ms, copy.appended_at_ms)
+        table.add_row(
+            str(copy.partition),
+            str(copy.offset),
+            copy.outcome,
+            f"offset {copy.first_offset}" if copy.outcome == "duplicate" else "here",
+            *(clock(ms) for ms in times),
+        )
+    out.print(table)
+
+
+def story_json(copies: Sequence[Copy]) -> list[dict[str, Any]]:
+    return [asdict(copy) for copy in copies]
+
+
+def readable_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as plain values: UUIDs and times as text."""
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return str(uuid.UUID(bytes=value)) if len(value) == 16 else value.decode("utf-8", "replace")
+    return value
+
+
+def print_table(table: pa.Table, out: Console) -> None:
+    shown = Table()
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
+        shown.add_column(name, justify="right" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else "left")
+    for row in readable_rows(table):
+        shown.add_row(*("" if value is None else str(value) for value in row.values()))
+    out.print(shown)
+
+
+def settings_entries(settings: Settings, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every setting: variable, value, default, meaning, and whether it comes from the environment or an option."""
+    entries = []
+    for name, field in type(settings).model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        source = "option" if name in options else "environment" if name in settings.model_fields_set else "default"
+        entries.append(
+            {
+                "variable": PREFIX + name.upper(),
+                "value": _text(getattr(settings, name)),
+                "default": _text(default),
+                "meaning": field.description,
+                "source": source,
+            }
+        )
+    return entries
+
+
+def _text(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | float | bool) else str(value)
+
+
+def print_settings(entries: Sequence[Mapping[str, Any]], out: Console) -> None:
+    table = Table("variable", "value", "default", "source", "meaning")
+    for entry in entries:
+        shown = ["" if entry[name] is None else str(entry[name]) for name in ("variable", "value", "default", "source")]
+        table.add_row(*shown, entry["meaning"], style="" if entry["source"] == "default" else "bold")
+    out.print(table)

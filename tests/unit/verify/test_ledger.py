@@ -1,0 +1,157 @@
+"""The ledger against small logs: what was acknowledged must be there, what failed must not, and who is the original."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.verify.ledger import COLUMNS, judge, load, log_frame
+from pipeline.verify.recompute import Recomputed, Record
+from pipeline.verify.verdict import Check, KindTruth, Truth
+from tests.unit.verify.logs import log, play, tick
+
+Row = tuple[str, str, str, int | None, int | None]
+
+
+def row(name: str, kind: str, offset: int | None, status: str = "acknowledged") -> Row:
+    return name, kind, status, None if offset is None else 0, offset
+
+
+def judged(result: Recomputed, *rows: Row) -> tuple[dict[str, KindTruth], Truth, Check]:
+    ledger = pl.DataFrame(
+        [(name.encode().ljust(16, b"."), *rest) for name, *rest in rows],
+        schema=dict(zip(COLUMNS, (pl.Binary, pl.String, pl.String, pl.Int64, pl.Int64), strict=True)),
+        orient="row",
+    )
+    truth, check = judge(ledger, log_frame(result), result.ends, [])
+    return {kind.kind: kind for kind in truth.kinds}, truth, check
+
+
+def records() -> tuple[Record, ...]:
+    #  s       0   1   1'   2    1''  100   50 late  50'
+    #  offset  0   1   2    3    4    5     6        7
+    return (
+        play("a", 0),
+        play("b", 1),
+        play("b", 1, at=2),
+        play("c", 2),
+        play("b", 1, at=3),
+        tick(100),
+        play("d", 50, at=101),
+        play("d", 50, at=102),
+    )
+
+
+RIGHT = (
+    row("a", "play", 0),
+    row("b", "play", 1),
+    row("b", "client_double_send", 2),
+    row("c", "play", 3),
+    row("b", "producer_retry", 4),
+    row("d", "play", 6),
+    row("d", "producer_retry", 7),
+)
+
+
+def test_a_right_ledger_is_exact_and_every_copy_is_caught() -> None:
+    kinds, truth, check = judged(log(*records()), *RIGHT)
+    assert check == Check("ledger", 7, 7, 0)
+    assert kinds["play"] == KindTruth("play", 4, 4, caught=0, late=1, missed=0, invalid=0, wrongly_dropped=0)
+    assert kinds["client_double_send"] == KindTruth("client_double_send", 1, 1, 1, 0, 0, 0, 0)
+    assert kinds["producer_retry"] == KindTruth("producer_retry", 2, 2, 2, 0, 0, 0, 0)
+    assert (truth.precision, kinds["producer_retry"].recall, truth.late_plays, truth.unknown) == (1.0, 1.0, 1, 0)
+
+
+def test_an_acknowledged_row_that_the_log_does_not_hold_is_a_loss() -> None:
+    for bad, told in (
+        (row("a", "play", 3), "holds 632e"),  # another event lies there
+        (row("a", "play", 5), "no such event"),  # a tick
+        (row("a", "play", None), "partition None"),
+    ):
+        _, _, check = judged(log(*records()), bad, *RIGHT[1:])
+        assert not check.exact
+        assert any(told in sentence for sentence in check.differences), check
+
+
+def test_two_rows_of_one_place_are_told() -> None:
+    _, _, check = judged(log(*records()), *RIGHT, row("b", "producer_retry", 4))
+    assert "2 rows say they lie at partition 0, offset 4" in check.differences
+
+
+def test_a_failed_row_must_not_be_in_the_log() -> None:
+    result = log(*records())
+    _, _, absent = judged(result, *RIGHT, row("z", "play", None, "failed"), row("b", "producer_retry", None, "failed"))
+    assert absent.exact
+    assert absent.expected == 9
+    _, _, present = judged(result, *RIGHT[:-1], row("d", "producer_retry", None, "failed"))
+    assert "lies at partition 0, offset 7" in present.differences[0]
+
+
+def test_a_row_of_unknown_fate_may_be_in_the_log_or_not() -> None:
+    kinds, _, check = judged(
+        log(*records()), *RIGHT[:-1], row("d", "producer_retry", None, "unknown"), row("y", "play", None, "unknown")
+    )
+    assert check.exact
+    assert kinds["producer_retry"].caught == 2
+    assert (kinds["play"].published, kinds["play"].in_log) == (5, 4)
+
+
+def test_a_copy_that_overtook_its_original_trades_kinds_with_it() -> None:
+    #  the second send is appended first: it is the original, and the first send is the copy that is caught
+    result = log(play("a", 0), play("a", 0, at=1))
+    kinds, truth, check = judged(result, row("a", "client_double_send", 0), row("a", "play", 1))
+    assert check.exact
+    assert (kinds["play"].in_log, kinds["play"].wrongly_dropped) == (1, 0)
+    assert (kinds["client_double_send"].in_log, kinds["client_double_send"].caught) == (1, 1)
+    assert truth.precision == 1.0
+
+
+def test_a_copy_whose_original_never_arrived_is_the_original() -> None:
+    kinds, _, check = judged(log(play("a", 0)), row("a", "play", None, "failed"), row("a", "producer_retry", 0))
+    assert check.exact
+    assert (kinds["play"].in_log, kinds["producer_retry"].in_log) == (1, 0)
+
+
+def test_an_invalid_record_is_nobodys_original() -> None:
+    #  offset 0: ten seconds ahead of the broker: invalid   1: the same event, in time
+    kinds, _, check = judged(
+        log(play("a", 20, at=10), play("a", 20, at=20)), row("a", "play", 0), row("a", "producer_retry", 1)
+    )
+    assert check.exact
+    assert (kinds["play"].in_log, kinds["play"].wrongly_dropped) == (1, 0)
+    assert (kinds["producer_retry"].invalid, kinds["producer_retry"].missed) == (1, 0)
+
+
+def test_copies_past_the_horizon_are_late_or_missed_and_lower_the_recall() -> None:
+    #  horizon 60 s, whole slots: a copy played at 0 is late at 100; a client that restamps its copy gets through
+    result = log(play("a", 0), tick(100), play("a", 0, at=101), play("a", 99, at=102))
+    kinds, _, _ = judged(result, row("a", "play", 0), row("a", "producer_retry", 2), row("a", "producer_retry", 3))
+    assert kinds["producer_retry"] == KindTruth(
+        "producer_retry", 2, 2, caught=0, late=1, missed=1, invalid=0, wrongly_dropped=0
+    )
+    assert kinds["producer_retry"].recall == 0.0
+
+
+def test_an_original_that_ended_as_a_duplicate_would_be_wrongly_dropped() -> None:
+    result = log(play("a", 0), play("a", 0, at=1))
+    lying = log_frame(result).with_columns(outcome=pl.lit(1, pl.Int64))
+    ledger = pl.DataFrame([(b"a".ljust(16, b"."), "play", "acknowledged", 0, 0)], schema=COLUMNS, orient="row")
+    truth, _ = judge(ledger, lying, [1], [])
+    assert (truth.kinds[0].wrongly_dropped, truth.precision) == (1, 0.0)
+
+
+def test_rows_acknowledged_past_the_snapshot_are_left_out_and_strangers_counted() -> None:
+    _, truth, check = judged(log(*records(), play("s", 101)), *RIGHT, row("x", "play", 9))
+    assert check == Check("ledger", 7, 7, 0)
+    assert truth.unknown == 1
+
+
+def test_files_of_producers_that_were_killed_are_named(tmp_path: Path) -> None:
+    assert load(tmp_path) is None
+    columns: dict[str, Any] = {"event_id": [b"a" * 16], "kind": ["play"], "status": ["unknown"]}
+    frame = pl.DataFrame(columns | {"partition": [None], "offset": [None], "user_id": [1]})
+    frame.write_parquet(tmp_path / "1.parquet")
+    (tmp_path / "2.parquet").write_bytes((tmp_path / "1.parquet").read_bytes()[:-20])
+    found = load(tmp_path)
+    assert found is not None
+    assert (found[0].height, found[1]) == (1, ["2.parquet"])
