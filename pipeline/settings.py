@@ -54,6 +54,7 @@ class Settings(BaseSettings):
 
     fast_fetch: bool = Field(True, description="decode record batches as columns; off: record by record")
     fetch_bytes: int = Field(2 << 20, ge=1 << 14, description="most bytes fetched of a partition at once, bytes")
+    session_seconds: float = Field(10.0, ge=6, le=25, description="after how long without a heartbeat a worker is replaced")
     dlq_ceiling_ratio: float = Field(0.5, gt=0, le=1, description="share of invalid events that stops classify")
     dlq_ceiling_events: int = Field(20_000, ge=1, description="events over which that share is taken")
 

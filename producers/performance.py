@@ -12,6 +12,7 @@ from pipeline.errors import ListeningError
 from pipeline.settings import Settings
 from producers.columns import Array, Columns, height
 from producers.encode import encode_columns, encode_keys
+from producers.interrupt import Interrupt
 from producers.ledger import Answers, Ledger
 from producers.progress import ProgressBar
 from producers.publish.events import EventPublisher
@@ -28,10 +29,12 @@ LAST_WORDS_SECONDS = 10.0
 class Performance:
     """Publishes steps of a script one after the other; the clock is the scenario's."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, pace: Pace, bar: ProgressBar, start: int) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, pace: Pace, bar: ProgressBar, interrupt: Interrupt, start: int
+    ) -> None:
         self._pane_ms = settings.rules.pane_ms
-        self._ledger, self._pace, self._bar = ledger, pace, bar
-        self._publisher, self._ticker = EventPublisher(settings), Ticker(settings)
+        self._ledger, self._pace, self._bar, self._interrupt = ledger, pace, bar, interrupt
+        self._publisher, self._ticker = EventPublisher(settings, interrupt), Ticker(settings, interrupt)
         self._ticked = start // self._pane_ms * self._pane_ms
 
     def run(self, steps: Iterable[Columns], end: int) -> None:
@@ -54,6 +57,7 @@ class Performance:
     def tick_until(self, clock: int) -> None:
         """Tick the pane ends up to this instant that haven't been, each when the pace has reached it."""
         while self._ticked + self._pane_ms <= clock:
+            self._interrupt.check()
             self._ticked += self._pane_ms
             while not self._pace.reached(self._ticked):
                 self._publisher.serve(WAIT_SECONDS)

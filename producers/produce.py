@@ -9,6 +9,7 @@ from pipeline.admin import ensure_topics
 from pipeline.rules import Rules
 from pipeline.settings import Settings
 from producers.catalogue.artists import build_catalogue
+from producers.interrupt import Interrupt
 from producers.ledger import Ledger, Status
 from producers.listeners.people import build_people
 from producers.performance import Performance
@@ -21,7 +22,7 @@ from producers.script import Kind, script
 
 DEFAULT_RATE = 500.0
 """Events a second of a scenario in real time."""
-SHORTEST_MINUTES = 0.1
+SHORTEST_MINUTES = 1 / 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,40 +78,36 @@ def produce(
 
     `rate`: events a second; None: as fast as it goes (in real time: DEFAULT_RATE). `realtime`: the scenario's clock is the
     real one from now on, and its length follows from rate and events. `wait` (real time only): stay a grace and two panes
-    longer, until the last windows can be final. Ctrl-C ends it in order, see `Produced.interrupted`.
+    longer, until the last windows can be final. Ctrl-C while it publishes ends it in
+    order, see `Produced.interrupted`; before that it raises KeyboardInterrupt.
     Raises ClockError before anything is published where the clock would begin in the run's past, RefusedError for topics
     that differ, UnavailableError where the broker doesn't answer.
     """
-    rules = settings.rules
-    pace: Pace
-    ensure_topics(settings)
-    refuse_another_clock(settings, now_ms() if realtime else scenario_span(scenario, rules, now_ms())[0])
-    catalogue, people = build_catalogue(scenario.artists, scenario.seed), build_people(scenario.users, scenario.seed)
-    publish_artists(settings, catalogue)
-    now = now_ms()
-    if realtime:
-        scenario = scenario.lasting(max(scenario.events / (rate or DEFAULT_RATE) / 60, SHORTEST_MINUTES))
-        start, end, pace = now, now + scenario.length_ms, RealTime()
-    else:
-        start, end = scenario_span(scenario, rules, now)
-        pace = AtRate(rate) if rate else AtOnce()
+    with Interrupt() as interrupt:
+        ensure_topics(settings)
+        refuse_another_clock(settings, _span(scenario, settings, realtime=realtime)[0])
+        catalogue, people = build_catalogue(scenario.artists, scenario.seed), build_people(scenario.users, scenario.seed)
+        publish_artists(settings, catalogue, interrupt)
+        if realtime:
+            scenario = scenario.lasting(max(scenario.events / (rate or DEFAULT_RATE) / 60, SHORTEST_MINUTES))
+        start, end = _span(scenario, settings, realtime=realtime)  # real time has gone on meanwhile
+        pace: Pace = RealTime() if realtime else AtRate(rate) if rate else AtOnce()
 
-    ledger = Ledger(settings.ledger_dir / f"{now}-{scenario.name}.parquet")
-    closed = interrupted = False
-    began = time.monotonic()
-    seconds = 0.0
-    try:
-        with ProgressBar(scenario.events, wanted=show_progress) as bar:
-            performance = Performance(settings, ledger, pace, bar, start)
-            try:
-                performance.run(script(scenario, catalogue, people, rules, start), end)
-            finally:
-                seconds = time.monotonic() - began
-        closed = _close(performance, closing_clock(end, rules), realtime=realtime, wait=wait)
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        ledger.close()
+        ledger = Ledger(settings.ledger_dir / f"{now_ms()}-{scenario.name}.parquet")
+        closed = interrupted = False
+        began, seconds = time.monotonic(), 0.0
+        try:
+            with ProgressBar(scenario.events, wanted=show_progress) as bar:
+                performance = Performance(settings, ledger, pace, bar, interrupt, start)
+                try:
+                    performance.run(script(scenario, catalogue, people, settings.rules, start), end)
+                finally:
+                    seconds = time.monotonic() - began
+            closed = _close(performance, closing_clock(end, settings.rules), realtime=realtime, wait=wait)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            ledger.close()
     counts = ledger.counts
     return Produced(
         published=sum(counts.get(kind.label, 0) for kind in Kind),
@@ -128,6 +125,12 @@ def produce(
         closed=closed,
         interrupted=interrupted,
     )
+
+
+def _span(scenario: Scenario, settings: Settings, *, realtime: bool) -> tuple[int, int]:
+    """Start and end of the scenario's clock if it began now."""
+    now = now_ms()
+    return (now, now + scenario.length_ms) if realtime else scenario_span(scenario, settings.rules, now)
 
 
 def _close(performance: Performance, clock: int, *, realtime: bool, wait: bool) -> bool:

@@ -82,11 +82,10 @@ def foreground(settings: Settings) -> None:
 
 
 def _table(stack: Stack) -> Table:
-    table = Table(title=f"run {stack.settings.run} in {stack.settings.run_dir}", title_justify="left")
-    for heading in ("process", "pid", "address", "log"):
-        table.add_column(heading, overflow="fold")
+    where = f"run {stack.settings.run}, logs in {stack.settings.run_dir / 'logs'}"
+    table = Table("process", "pid", "address", caption=where, caption_justify="left")
     for service in stack.services():
-        table.add_row(service.name, str(service.pid or "-"), service.address, str(service.log))
+        table.add_row(service.name, str(service.pid or "-"), service.address)
     return table
 
 

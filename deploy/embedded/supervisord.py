@@ -1,7 +1,7 @@
 """A supervisord of our own: started, asked, told, and ended together with everything below it."""
 
+import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +23,8 @@ from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 
 ANSWER_SECONDS = 20.0
-SOCKET_LENGTH = 100
-"""Longest path of a unix socket, bytes; the system's limit is 104 or 108."""
+SOCKET_LENGTH = 90
+"""Longest path of a unix socket, bytes; the system's limit is 104 or 108, and supervisord appends to it while it binds."""
 ENDED = re.compile(r" (?:INFO|WARN) (exited|gave up): (\S+)(?: \((?:exit status (\d+)|([^;)]*))(; expected)?)?")
 
 
@@ -104,10 +104,9 @@ def supervisord(settings: Settings, programs: Sequence[Program]) -> Iterator[Sup
     folder.mkdir(parents=True, exist_ok=True)
     log, output, config = folder / "supervisord.log", folder / "output.log", folder / "supervisord.conf"
     log.unlink(missing_ok=True)
-    socket_dir = _short_folder()
+    socket = _short_path(folder / "socket")
     process = None
     try:
-        socket = socket_dir / "s"
         config.write_text(supervisor_config(settings, programs, folder, socket))
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -125,7 +124,9 @@ def supervisord(settings: Settings, programs: Sequence[Program]) -> Iterator[Sup
     finally:
         if process is not None:
             _end(process)
-        shutil.rmtree(socket_dir, ignore_errors=True)
+        socket.unlink(missing_ok=True)
+        if socket.parent != folder:
+            socket.parent.rmdir()
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -141,9 +142,10 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         raise UnavailableError(f"Processes {left} could not be ended: the system keeps them.")
 
 
-def _short_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="listening-"))
-    if len(bytes(folder)) > SOCKET_LENGTH - 2:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="listening-", dir="/tmp"))
-    return folder
+def _short_path(wanted: Path) -> Path:
+    """`wanted`, or where its path is too long for a socket, one in a temporary folder of its own."""
+    if len(bytes(wanted)) <= SOCKET_LENGTH:
+        wanted.unlink(missing_ok=True)
+        return wanted
+    temporary = tempfile.gettempdir() if len(os.fsencode(tempfile.gettempdir())) < SOCKET_LENGTH - 20 else "/tmp"
+    return Path(tempfile.mkdtemp(prefix="listening-", dir=temporary)) / "s"

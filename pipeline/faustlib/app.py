@@ -72,7 +72,7 @@ def build_app(
         consumer_auto_offset_reset="none",
         consumer_max_fetch_size=settings.fetch_bytes,
         broker_commit_interval=0.5,
-        broker_session_timeout=10.0,
+        broker_session_timeout=settings.session_seconds,
         broker_heartbeat_interval=2.0,
         broker_request_timeout=30.0,
         broker_max_poll_interval=1e6,

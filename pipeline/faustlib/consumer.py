@@ -11,6 +11,8 @@ from pipeline.errors import RefusedError
 from pipeline.faustlib.exit import fail
 from pipeline.faustlib.fetch import Fetch
 
+_FETCH_MAX_WAIT_MS = 100
+
 
 class Positions(Protocol):
     """Who knows where each partition goes on: the stages' states."""
@@ -44,12 +46,25 @@ class _Forgetful(MutableMapping[TP, int | None]):
         return 0
 
 
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust fixes the broker's long poll at 1.5 s. A node answers one fetch at a time, so a poll for quiet partitions would
+    hold back the busy ones for that long."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = _FETCH_MAX_WAIT_MS
+        return consumer
+
+
 class Consumer(driver.Consumer):  # type: ignore[misc]
     """One item per partition and fetch; positions and commits come from the app's `positions`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = _Forgetful()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     @property
     def _positions(self) -> Positions:

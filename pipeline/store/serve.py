@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import stamina.instrumentation
 import structlog
 import uvicorn
 
@@ -55,11 +56,16 @@ def main() -> int:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    stamina.instrumentation.set_on_retry_hooks([_say_retry])
     try:
         return run(pipeline_settings.load())
     except ListeningError as error:
         log.error(str(error))
         return error.exit_code
+
+
+def _say_retry(details: stamina.instrumentation.RetryDetails) -> None:
+    log.warning("trying again", after=str(details.caused_by), attempt=details.retry_num, seconds=round(details.wait_for, 1))
 
 
 def run(settings: Settings) -> int:

@@ -8,25 +8,22 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
+import pyarrow as pa
 import stamina
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from pipeline.errors import RefusedError, UnavailableError
+from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
+from pipeline.store.consumer import TopicConsumer
 from pipeline.store.pending import Pending
-from pipeline.store.positions import Committed, Start, start_of
+from pipeline.store.positions import Committed, start_of
 from pipeline.store.records import Reader, Record
 from pipeline.store.writer import WriteLaterError, Writer
-from pipeline.topics import Topic, group_of
+from pipeline.topics import Topic
 
-KAFKA_SECONDS = 30.0
 IDLE_SECONDS = 0.1
-GONE = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
-NO_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 
 
 @dataclass
@@ -46,7 +43,7 @@ class Progress:
     @property
     def lag(self) -> int:
         """Records of the topic not yet committed, as of the last fetch."""
-        return sum(max(0, end - self.next.get(partition, 0)) for partition, end in self.end.items())
+        return sum(max(0, end - self.next.get(partition, 0)) for partition, end in self.end.copy().items())
 
 
 class Sink:
@@ -61,132 +58,85 @@ class Sink:
         is_held: Callable[[int, Committed], bool],
         stop: threading.Event,
     ) -> None:
-        self._topic, self._reader, self._writer, self._is_held, self._stop = topic, reader, writer, is_held, stop
+        """`is_held`: whether the store holds the records of a partition below a committed offset."""
+        self._settings, self._topic, self._reader, self._writer = settings, topic, reader, writer
+        self._is_held, self._stop = is_held, stop
         self.progress = Progress(topic.name)
-        self._consumer: Any = Consumer(
-            {
-                "bootstrap.servers": settings.bootstrap,
-                "group.id": group_of(settings, "sink"),  # for its committed offsets only: partitions are assigned
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_uncommitted",
-                # At most so much decompressed in memory besides the record at hand: 16 MiB is one largest record.
-                "fetch.message.max.bytes": 2 << 20,
-                "fetch.max.bytes": 16 << 20,
-                "queued.max.messages.kbytes": 8 << 10,
-                "fetch.queue.backoff.ms": 20,
-                "fetch.wait.max.ms": 100,
-                "max.poll.interval.ms": 86_400_000,  # a long retry is no reason to leave the log
-                "log_level": 3,
-            }
-        )
 
     def run(self) -> None:
         """Until asked to stop. Raises RefusedError or UnavailableError, and whatever else is a defect."""
+        consumer = TopicConsumer(self._settings, self._topic)
         try:
-            self._assign()
+            self._start(consumer)
             pending = Pending()
             while not self._stop.is_set():
                 due = pending.due_in(time.monotonic())
                 if due == 0.0:
-                    self._flush(pending)
+                    self._flush(consumer, pending)
                     pending = Pending()
                     continue
-                self._take(self._consumer.poll(min(IDLE_SECONDS, due) if due else IDLE_SECONDS), pending)
-        except KafkaException as error:
-            raise UnavailableError(f"{self._topic.name}: Kafka answered {error.args[0].str()}") from error
+                polled = consumer.poll(IDLE_SECONDS if due is None else min(IDLE_SECONDS, due))
+                if isinstance(polled, Record):
+                    self._take(polled, pending)
+                elif polled:
+                    self.progress.trouble = polled
+                else:
+                    self._see_ends(consumer, self.progress.next)
         finally:
-            self._consumer.close()
+            consumer.close()
 
-    def _assign(self) -> None:
-        asked = [TopicPartition(self._topic.name, partition) for partition in range(self._topic.partitions)]
-        assigned, rewound = [], []
-        for entry in self._consumer.committed(asked, timeout=KAFKA_SECONDS):
-            start = self._start(entry)
-            self._reader.resume(entry.partition, start.metadata)
-            self.progress.next[entry.partition] = start.offset
-            assigned.append(TopicPartition(self._topic.name, entry.partition, start.offset))
+    def _start(self, consumer: TopicConsumer) -> None:
+        rewound = {}
+        for partition, committed in consumer.committed().items():
+            low, high = consumer.bounds(partition)
+            is_held = committed.offset > 0 and self._is_held(partition, committed)
+            start = start_of(self._topic.name, partition, low, high, committed, is_held=is_held)
+            self._reader.resume(partition, start.metadata)
+            self.progress.next[partition], self.progress.end[partition] = start.offset, high
             if start.rewind:
-                rewound.append(self._position(entry.partition, start.offset))
+                rewound[partition] = Committed(start.offset, start.metadata)
         if rewound:
             # Before anything is inserted: a crash after the first insert must not find the old commit and a filled table.
-            self._consumer.commit(offsets=rewound, asynchronous=False)
-        self._consumer.assign(assigned)
+            consumer.commit(rewound)
+        consumer.assign(self.progress.next)
         self.progress.consuming.set()
 
-    def _start(self, entry: Any) -> Start:
-        if entry.error is not None:
-            raise KafkaException(entry.error)
-        low, high = self._consumer.get_watermark_offsets(
-            TopicPartition(self._topic.name, entry.partition), timeout=KAFKA_SECONDS
-        )
-        self.progress.end[entry.partition] = high
-        committed = Committed(max(entry.offset, -1), entry.metadata or "")
-        is_held = committed.offset > 0 and self._is_held(entry.partition, committed)
-        return start_of(self._topic.name, entry.partition, low, high, committed, is_held=is_held)
-
-    def _take(self, message: Any, pending: Pending) -> None:
-        if message is None:
-            for partition in self.progress.end:
-                self._see_end(partition)
-            return
-        if message.error() is not None:
-            self._judge(message)
-            return
-        record = Record(message.partition(), message.offset(), message.headers() or [], message.value())
+    def _take(self, record: Record, pending: Pending) -> None:
+        self.progress.trouble = ""
         rows = self._reader.read(record)
         if rows is None:
             self.progress.ignored += 1
         pending.add(record.partition, record.offset + 1, rows or [], time.monotonic())
 
-    def _judge(self, message: Any) -> None:
-        error = message.error()
-        if error.code() in GONE:
-            raise RefusedError(
-                f"{self._topic.name} partition {message.partition()}: the next record to store is gone, the log was cut; "
-                "start a new run by LISTENING_RUN"
-            )
-        if error.code() in NO_TOPIC:
-            raise RefusedError(f"{self._topic.name} was deleted: start a new run by LISTENING_RUN")
-        if error.fatal():
-            raise UnavailableError(f"{self._topic.name}: {error.str()}")
-        self.progress.trouble = error.str()  # librdkafka goes on trying
-
-    def _see_end(self, partition: int) -> None:
-        _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic.name, partition), cached=True)
-        if high >= 0:
-            self.progress.end[partition] = high
-
-    def _flush(self, pending: Pending) -> None:
+    def _flush(self, consumer: TopicConsumer, pending: Pending) -> None:
         for table, rows in pending.inserts():
             for attempt in stamina.retry_context(
                 on=WriteLaterError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0, wait_jitter=1.0
             ):
                 with attempt:
                     self._write(table, rows)
-        positions = [self._position(partition, offset) for partition, offset in pending.positions.items()]
-        for attempt in stamina.retry_context(on=_may_pass, attempts=5, timeout=KAFKA_SECONDS):
-            with attempt:
-                self._consumer.commit(offsets=positions, asynchronous=False)
+        consumer.commit(
+            {
+                partition: Committed(offset, self._reader.metadata(partition))
+                for partition, offset in pending.positions.items()
+            }
+        )
         self.progress.next.update(pending.positions)
         self.progress.rows += pending.rows
-        self.progress.trouble = ""
-        for partition in pending.positions:
-            self._see_end(partition)
+        self._see_ends(consumer, pending.positions)
 
-    def _write(self, table: str, rows: Any) -> None:
+    def _write(self, table: str, rows: pa.Table) -> None:
         if self._stop.is_set():
             raise UnavailableError("asked to stop while the store could not take rows")
         try:
             self._writer.write(table, rows)
+            self.progress.trouble = ""
         except WriteLaterError as error:
             self.progress.trouble = str(error)
             raise
 
-    def _position(self, partition: int, offset: int) -> Any:
-        return TopicPartition(self._topic.name, partition, offset, self._reader.metadata(partition))
-
-
-def _may_pass(error: Exception) -> bool:
-    return isinstance(error, KafkaException) and bool(error.args[0].retriable())
+    def _see_ends(self, consumer: TopicConsumer, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            end = consumer.end(partition)
+            if end is not None:
+                self.progress.end[partition] = end

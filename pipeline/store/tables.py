@@ -70,6 +70,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         }
     ),
 }
+_WIDE: dict[Any, Any] = {pa.uint64(): pl.UInt64, pa.bool_(): pl.Boolean}
+"""Arrow types whose values a polars Int64 can't hold."""
 ORDER = tuple(SCHEMAS)
 """The order in which tables are written: `batches` and `count_positions` speak of rows that are there by then."""
 
@@ -83,7 +85,8 @@ def table_of(name: str, columns: Mapping[str, Any], length: int) -> pa.Table:
     for field in SCHEMAS[name]:
         value = columns[field.name]
         if not isinstance(value, pa.Array | pa.ChunkedArray):
-            value = pa.repeat(pa.scalar(value, field.type), length)
+            # By polars: pa.scalar() and pa.array() would import pandas, which takes seconds and 50 MB.
+            value = pl.repeat(value, length, dtype=_WIDE.get(field.type, pl.Int64), eager=True).to_arrow()
         if value.null_count:
             raise ValueError(f"{value.null_count} nulls in {field.name}, which has none in {name}")
         arrays.append(uuids(value) if field.type == UUID else value.cast(field.type))
@@ -91,8 +94,8 @@ def table_of(name: str, columns: Mapping[str, Any], length: int) -> pa.Table:
 
 
 def rows_of(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """A few rows as dictionaries, times in epoch ms. (By polars: pa.array() of Python values imports pandas, for seconds.)"""
-    wide = {field.name: pl.UInt64 for field in SCHEMAS[name] if field.type == pa.uint64()}
+    """A few rows as dictionaries, times in epoch ms."""
+    wide = {field.name: _WIDE[field.type] for field in SCHEMAS[name] if field.type in _WIDE}
     arrow = pl.DataFrame(rows, schema_overrides=wide).to_arrow(compat_level=pl.CompatLevel.oldest())
     return table_of(name, {column: arrow.column(column) for column in arrow.column_names}, len(rows))
 

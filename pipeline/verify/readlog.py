@@ -25,6 +25,8 @@ AT_ONCE = 5_000
 """Records taken from the client at a time."""
 KINDS = {TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime", TIMESTAMP_CREATE_TIME: "CreateTime"}
 
+STILL_MOVING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
+
 
 def end_offsets(settings: Settings) -> list[int]:
     """The offset after the last record, by partition.
@@ -110,7 +112,7 @@ def _ends(consumer: Any, settings: Settings) -> list[int]:
         )
     ends = []
     for partition in range(topic.partitions):
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=ANSWER_SECONDS)
+        low, high = _bounds(consumer, TopicPartition(topic.name, partition))
         if low > 0:
             raise RefusedError(
                 f"Topic {topic.name} begins at offset {low} in partition {partition}, what came before was deleted: "
@@ -118,6 +120,19 @@ def _ends(consumer: Any, settings: Settings) -> list[int]:
             )
         ends.append(high)
     return ends
+
+
+def _bounds(consumer: Any, place: TopicPartition) -> tuple[int, int]:
+    """Low and high watermark offsets. A topic that was just made may not have its leader yet: asked again, bounded."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
+            return low, high
+        except KafkaException as error:
+            if error.args[0].code() not in STILL_MOVING or time.monotonic() > deadline:
+                raise
+        consumer.poll(0.05)
 
 
 def _other_time(settings: Settings, topic: str, partition: int, offset: int, found: int) -> RefusedError:

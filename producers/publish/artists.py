@@ -7,14 +7,14 @@ import fastavro
 
 import schemas
 from pipeline.codec.events import FRAME, key_of
-from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 from producers.catalogue.artists import Catalogue
-from producers.publish.clients import flush, kafka_producer
+from producers.interrupt import Interrupt
+from producers.publish.clients import flush, gave_up, kafka_producer
 
 
-def publish_artists(settings: Settings, catalogue: Catalogue) -> None:
+def publish_artists(settings: Settings, catalogue: Catalogue, interrupt: Interrupt) -> None:
     """Write every artist; returns when the broker has them all. Raises UnavailableError."""
     topic, producer = topics_of(settings).artists.name, kafka_producer(settings)
     frame = FRAME.pack(0, schemas.schema_id(schemas.ARTISTS_SUBJECT, 1))
@@ -33,7 +33,7 @@ def publish_artists(settings: Settings, catalogue: Catalogue) -> None:
                 producer.produce(topic, frame + body.getvalue(), key_of(artist_id), on_delivery=answered)
                 break
             except BufferError:
-                flush(producer, settings)
-    flush(producer, settings)
+                flush(producer, settings, interrupt)
+    flush(producer, settings, interrupt)
     if errors:
-        raise UnavailableError(f"Kafka at {settings.bootstrap} refused the artists' names: {errors[0].str()}")
+        raise gave_up(settings, f"did not take the artists' names ({errors[0].str()})")

@@ -1,14 +1,18 @@
 """Kafka producers as they must be: idempotent, acks=all, murmur2, every wait bounded."""
 
+import time
 from typing import Any
 
 from confluent_kafka import Producer
 
 from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
+from producers.interrupt import Interrupt
 
 DELIVERY_SECONDS = 60
 """How long the broker may take to acknowledge a record, retries included."""
+INTERRUPT_SECONDS = 0.2
+"""How long a Ctrl-C may go unheeded while a call waits."""
 
 
 def kafka_producer(settings: Settings) -> Any:
@@ -30,15 +34,26 @@ def kafka_producer(settings: Settings) -> Any:
     )
 
 
-def flush(producer: Any, settings: Settings, seconds: float = DELIVERY_SECONDS + 5) -> None:
-    """Wait until every record has been answered. Raises UnavailableError where some weren't in time."""
-    if left := producer.flush(seconds):
-        raise unanswered(settings, left)
+def flush(producer: Any, settings: Settings, interrupt: Interrupt, seconds: float = DELIVERY_SECONDS + 5) -> None:
+    """Wait until every record has been answered.
+
+    Raises UnavailableError where some weren't in time, KeyboardInterrupt for a Ctrl-C.
+    """
+    deadline = time.monotonic() + seconds
+    while left := producer.flush(INTERRUPT_SECONDS):
+        interrupt.check()
+        if time.monotonic() > deadline:
+            raise unanswered(settings, left)
 
 
 def unanswered(settings: Settings, left: int) -> UnavailableError:
     """The sentence for records that the broker said nothing of."""
+    return gave_up(settings, f"left {left} records unanswered")
+
+
+def gave_up(settings: Settings, what: str) -> UnavailableError:
+    """The sentence for a broker that can't be produced to any longer; `what` it did goes on from its address."""
     return UnavailableError(
-        f"Kafka at {settings.bootstrap} left {left} records unanswered: what became of them is unknown, and stands so in "
-        f"{settings.ledger_dir}; see whether the broker is up, then produce into a fresh run (`--run NAME`)."
+        f"Kafka at {settings.bootstrap} {what}: the ledger in {settings.ledger_dir} holds what is known of each event; see "
+        "whether the broker is up, then go on with `--realtime` or begin a fresh run with `--run NAME`."
     )

@@ -7,11 +7,11 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
+from producers.interrupt import Interrupt
 from producers.ledger import Answers, Status
-from producers.publish.clients import DELIVERY_SECONDS, flush, kafka_producer, unanswered
+from producers.publish.clients import DELIVERY_SECONDS, INTERRUPT_SECONDS, flush, gave_up, kafka_producer, unanswered
 
 POLL_EVERY = 500
 
@@ -32,10 +32,13 @@ REFUSALS = frozenset(
 
 
 class EventPublisher:
-    """Publishes encoded events in order. Not thread-safe; callbacks run within `send`, `serve` and `flush`."""
+    """Publishes encoded events in order. Not thread-safe; callbacks run within `send`, `serve` and `flush`.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    A Ctrl-C raises KeyboardInterrupt in any of them, between records.
+    """
+
+    def __init__(self, settings: Settings, interrupt: Interrupt) -> None:
+        self._settings, self._interrupt = settings, interrupt
         self._topic = topics_of(settings).events.name
         self._producer = kafka_producer(settings)
 
@@ -59,23 +62,26 @@ class EventPublisher:
                 self._wait_for_room()
                 produce(self._topic, value, key, -1, partial(answered, row))
             except KafkaException as error:
-                raise UnavailableError(f"Kafka at {self._settings.bootstrap} takes no more events: {error}") from error
+                raise gave_up(self._settings, f"takes no more events ({error.args[0].str()})") from error
             if not row % POLL_EVERY:
+                self._interrupt.check()
                 poll(0)
 
     def serve(self, seconds: float) -> None:
         """Wait so long, and take in answers meanwhile."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
+            self._interrupt.check()
             self._producer.poll(left)
 
     def flush(self, seconds: float = DELIVERY_SECONDS + 5) -> None:
         """Wait until every event has been answered. Raises UnavailableError."""
-        flush(self._producer, self._settings, seconds)
+        flush(self._producer, self._settings, self._interrupt, seconds)
 
     def _wait_for_room(self) -> None:
         full, deadline = len(self._producer), time.monotonic() + DELIVERY_SECONDS + 5
         while len(self._producer) >= full:
             if time.monotonic() > deadline:
                 raise unanswered(self._settings, full)
-            self._producer.poll(0.1)
+            self._interrupt.check()
+            self._producer.poll(INTERRUPT_SECONDS)

@@ -3,17 +3,17 @@
 from typing import Any
 
 from pipeline.codec.headers import TICK_HEADER
-from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
-from producers.publish.clients import flush, kafka_producer
+from producers.interrupt import Interrupt
+from producers.publish.clients import flush, gave_up, kafka_producer
 
 
 class Ticker:
     """Writes ticks. Its producer is its own, so that ticks travel in record batches of their own."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, interrupt: Interrupt) -> None:
+        self._settings, self._interrupt = settings, interrupt
         self._topic = topics_of(settings).events
         self._producer = kafka_producer(settings)
 
@@ -31,6 +31,6 @@ class Ticker:
         for partition in range(self._topic.partitions):
             headers = [(TICK_HEADER, b"%d" % clock)]
             self._producer.produce(self._topic.name, None, None, partition, answered, headers=headers)
-        flush(self._producer, self._settings)
+        flush(self._producer, self._settings, self._interrupt)
         if errors:
-            raise UnavailableError(f"Kafka at {self._settings.bootstrap} refused a tick: {errors[0].str()}")
+            raise gave_up(self._settings, f"did not take a tick ({errors[0].str()})")

@@ -187,12 +187,22 @@ def test_what_the_topics_say_is_stored_and_rogue_records_are_not(run: Settings) 
     with store(run) as process:
         told = until_sunk(run, process)
         assert {kind: topic["ignored"] for kind, topic in told["topics"].items()} == {
-            **{"plays": 4, "artist-counts": 2, "top-artists": 0, "artists": 1}
+            "plays": 4,
+            "artist-counts": 2,
+            "top-artists": 0,
+            "artists": 1,
         }
         assert (run.run_dir / "ready" / "store").read_text() == str(process.pid)
         assert outcome_totals(run) == {
-            **{"records": 12, "ticks": 2, "absent": 0, "accepted": 8, "duplicates": 2, "late": 0},
-            **{"skipped": 0, "suspect": 0, "invalid": 2},
+            "records": 12,
+            "ticks": 2,
+            "absent": 0,
+            "accepted": 8,
+            "duplicates": 2,
+            "late": 0,
+            "skipped": 0,
+            "suspect": 0,
+            "invalid": 2,
         }
         ids = ask.sql(
             run, "SELECT source_partition AS p, toString(event_id) AS id FROM plays WHERE source_offset = 5 ORDER BY p"
@@ -238,8 +248,13 @@ def test_kills_between_insert_and_commit_change_nothing(run: Settings) -> None:
     with store(run) as process:
         until_sunk(run, process)
         assert {name: rows.num_rows for name, rows in contents(run).items()} == {
-            **{"plays": 8, "duplicates": 2, "batches": 4, "artist_counts": 8, "count_positions": 2},
-            **{"top_artists": 2, "artists": 1},
+            "plays": 8,
+            "duplicates": 2,
+            "batches": 4,
+            "artist_counts": 8,
+            "count_positions": 2,
+            "top_artists": 2,
+            "artists": 1,
         }
         assert outcome_totals(run)["accepted"] == 8
 

@@ -189,7 +189,9 @@ def test_an_event_in_another_partition_than_its_key_s_is_misrouted() -> None:
     homes = [(murmur2(key(user)) & 0x7FFFFFFF) % 4 for user in range(1, 9)]
     for fast in (True, False):
         decoded = decode(walk(raw), 0, 2, 4, AHEAD, fast=fast)
-        assert decoded.events["user_id"].to_list() == [user for user, home in zip(range(1, 9), homes, strict=True) if home == 2]
+        assert decoded.events["user_id"].to_list() == [
+            user for user, home in zip(range(1, 9), homes, strict=True) if home == 2
+        ]
         assert {entry.reason for entry in decoded.refused} == {"misrouted"}
 
 

@@ -20,7 +20,14 @@ from tests.unit.batches import NOON, Item, batch_bytes, event, record, tick
 from tests.unit.log.memory_log import MemoryLog
 
 RULES = Rules(
-    partitions=1, horizon_ms=9000, grace_ms=3000, slot_ms=1000, pane_ms=1000, max_ahead_ms=2000, min_play_ms=5, plausibility="-"
+    partitions=1,
+    horizon_ms=9000,
+    grace_ms=3000,
+    slot_ms=1000,
+    pane_ms=1000,
+    max_ahead_ms=2000,
+    min_play_ms=5,
+    plausibility="-",
 )
 TOPIC = "plays"
 

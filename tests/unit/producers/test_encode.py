@@ -7,7 +7,7 @@ from typing import Any
 import fastavro
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
@@ -58,6 +58,7 @@ def _by_fastavro(columns: dict[str, Any], row: int, services: tuple[str, ...], c
     return b"\0" + struct.pack(">I", 1) + out.getvalue()
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine proves nothing
 @given(_columns())
 def test_any_columns_encode_as_fastavro_would(columns: dict[str, Any]) -> None:
     buffer, bounds = encode_columns(columns, {"service": WORDS, "country": WORDS})

@@ -141,7 +141,7 @@ def lists_of(some: Plays, ends: list[int], shard: int, k: int, watermark: int) -
     return made
 
 
-def test_the_merged_view_over_two_shards_is_what_brute_force_finds(served: Settings, put: Put, pool: Pool) -> None:
+def test_the_merged_view_over_two_shards_is_what_brute_force_finds(put: Put, pool: Pool) -> None:
     k, some = 5, some_plays(6)
     ends = [T0 + minute * 60_000 for minute in range(1, 11)]
     for shard, watermark in ((0, T0 + 480_000), (1, T0 + 420_000)):
@@ -150,7 +150,8 @@ def test_the_merged_view_over_two_shards_is_what_brute_force_finds(served: Setti
     put(TopsReader(), 0, [top_record(T0, 0, [(2, 9), (4, 8)], final=False, counted=1, k=k)])
     put(TopsReader(), 0, [top_record(T0, 0, [(4, 7)], final=True, counted=2, k=k)])
     rows = pool.base.query(
-        "SELECT toUnixTimestamp64Milli(window_end), rank, artist_id, plays, final FROM top_artists_merged ORDER BY window_end, rank"
+        "SELECT toUnixTimestamp64Milli(window_end) AS at, rank, artist_id, plays, final "
+        "FROM top_artists_merged ORDER BY at, rank"
     ).result_rows
     for end in ends:
         expected = ranked(some, end - 3_600_000, end, k)
@@ -217,8 +218,15 @@ def test_totals_add_up_over_batches_even_if_they_were_sunk_twice(served: Setting
     for _ in range(2):
         put(PlaysReader(rules), 0, made)
     assert outcome_totals(served) == {
-        **{"records": 5, "ticks": 2, "absent": 0, "accepted": 1, "duplicates": 1, "late": 1},
-        **{"skipped": 1, "suspect": 0, "invalid": 1},
+        "records": 5,
+        "ticks": 2,
+        "absent": 0,
+        "accepted": 1,
+        "duplicates": 1,
+        "late": 1,
+        "skipped": 1,
+        "suspect": 0,
+        "invalid": 1,
     }
 
 

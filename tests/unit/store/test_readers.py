@@ -28,8 +28,18 @@ def test_a_record_becomes_plays_duplicates_and_one_batch() -> None:
     batch = read["batches"].to_pylist()[0]
     assert batch.pop("watermark").timestamp() * 1000 == T0 + 30
     assert batch == {
-        **{"source_partition": 3, "first_offset": 0, "last_offset": 6, "records": 5, "ticks": 2, "absent": 0},
-        **{"accepted": 1, "duplicates": 1, "late": 1, "skipped": 1, "suspect": 0, "invalid": 1},
+        "source_partition": 3,
+        "first_offset": 0,
+        "last_offset": 6,
+        "records": 5,
+        "ticks": 2,
+        "absent": 0,
+        "accepted": 1,
+        "duplicates": 1,
+        "late": 1,
+        "skipped": 1,
+        "suspect": 0,
+        "invalid": 1,
     }
 
 

@@ -28,9 +28,9 @@ def pane_rows(plays: list[Play], partition: int, version: int) -> list[tuple[int
     return [(pane, artist, count, version) for (pane, artist), count in sorted(counts.items())]
 
 
-plays_in_order = st.lists(
-    st.tuples(st.integers(0, 1), st.integers(0, 300), st.integers(1, 6)), min_size=1, max_size=40
-).map(lambda plays: sorted(plays, key=lambda play: play[1]))
+plays_in_order = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 300), st.integers(1, 6)), min_size=1, max_size=40).map(
+    lambda plays: sorted(plays, key=lambda play: play[1])
+)
 
 
 @settings(max_examples=300, deadline=None)

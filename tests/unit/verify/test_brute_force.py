@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.verify.logs import BASE, RULES, Record, log, outcomes, play, tick, watermarks
+from pipeline.verify.recompute import Record
+from tests.unit.verify.logs import BASE, RULES, log, outcomes, play, tick, watermarks
 
 EVENTS = st.tuples(
     st.sampled_from("abcdef"),

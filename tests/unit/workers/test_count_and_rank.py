@@ -25,7 +25,14 @@ from tests.unit.batches import NOON, batch_bytes, event, record, tick
 from tests.unit.log.memory_log import MemoryLog
 
 SETTINGS = load(
-    partitions=2, shards=2, pane_seconds=10, window_seconds=40, grace_seconds=10, horizon_seconds=700, top_k=3, slot_seconds=60
+    partitions=2,
+    shards=2,
+    pane_seconds=10,
+    window_seconds=40,
+    grace_seconds=10,
+    horizon_seconds=700,
+    top_k=3,
+    slot_seconds=60,
 )
 TOPICS, RULES = topics_of(SETTINGS), SETTINGS.rules
 Play = tuple[int, int]  # second, artist

@@ -1,0 +1,92 @@
+"""Real worker processes under test: started, awaited, killed by pid, never left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.settings import Settings
+from tests.conftest import settings_env
+
+MODULES = {"classify": "pipeline.workers.classify", "rank": "pipeline.workers.rank", "store": "pipeline.store"}
+SECONDS = 60.0
+
+
+def wait_for(what: str, condition: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Return as soon as the condition holds; an AssertionError naming `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.05)
+
+
+@dataclass
+class Processes:
+    """The processes of one run."""
+
+    settings: Settings
+    _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, name: str, *, ready: bool = True) -> subprocess.Popen[bytes]:
+        """Start a worker and wait until it says that it is ready."""
+        log = self.settings.run_dir / f"{name}.test.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as sink:
+            process = subprocess.Popen(
+                [sys.executable, "-m", MODULES[name]],
+                env=settings_env(self.settings),
+                cwd=Path(__file__).parents[2],
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+        self._started.append(process)
+        if ready:
+            file = self.settings.run_dir / "ready" / name
+
+            def announced() -> bool:
+                assert process.poll() is None, f"{name} ended with {process.returncode}: {self.log(name)[-2000:]}"
+                return file.exists() and file.read_text() == str(process.pid)
+
+            wait_for(f"{name} ready", announced)
+        return process
+
+    def log(self, name: str) -> str:
+        return (self.settings.run_dir / f"{name}.test.log").read_text(errors="replace")
+
+    def ended(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait until the process ends by itself; its exit code."""
+        return process.wait(SECONDS)
+
+    def stop_all(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in self._started:
+            try:
+                process.wait(8)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+
+
+@contextmanager
+def processes(settings: Settings) -> Iterator[Processes]:
+    """Processes of the run, all ended afterwards."""
+    group = Processes(settings)
+    try:
+        yield group
+    finally:
+        group.stop_all()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """kill -9, and wait until it is gone."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
