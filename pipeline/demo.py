@@ -65,7 +65,7 @@ def demonstrate(settings: Settings, events: int, seed: int, out: Console, *, as_
             out.print(f"classify: {rate:,.0f} events/s while it had work, state acknowledged by the broker")
             report.print_story(event_id, copies, out)
     if not as_json:
-        _print_next(settings, produced, event_id, out)
+        _print_next(settings, produced, out)
     return Exit.OK if verdict.exact and _all_caught(verdict) and not produced.failed else Exit.CHECK_FAILED
 
 
@@ -94,12 +94,13 @@ def _print_release(before: Top | None, after: Top | None, produced: Produced, ou
     tables = []
     for top, when in ((before, "before"), (after, "after")):
         if top:
-            title = f"Top {_PLACES} {when} the release, final\n{report.clock(top.start_ms)[11:]} to {report.clock(top.end_ms)[11:]} UTC"
+            hours = f"{report.clock(top.start_ms)[11:]} to {report.clock(top.end_ms)[11:]} UTC"
+            title = f"Top {_PLACES} {when} the release, final\n{hours}"
             tables.append(report.top_table(top, title, produced.release_artist_id))
     out.print(Columns(tables, padding=(0, 4)))
 
 
-def _print_next(settings: Settings, produced: Produced, event_id: str, out: Console) -> None:
+def _print_next(settings: Settings, produced: Produced, out: Console) -> None:
     run = f"--run {settings.run}"
     minute = report.clock((produced.release or produced.end) + 600_000).replace(" ", "T")
     out.print("\nEverything is stopped, the data is kept. Try next, the first in a terminal of its own:")

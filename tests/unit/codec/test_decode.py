@@ -113,10 +113,9 @@ def outcome_of(raw: bytes, *, fast: bool) -> Any:
 def test_no_changed_byte_cut_or_insertion_makes_the_paths_disagree() -> None:
     attacks = []
     for at in range(BODY_FROM, len(SMALL)):
-        for change in (0x01, 0x80, 0xFF):
-            attacks.append(SMALL[:at] + bytes([SMALL[at] ^ change]) + SMALL[at + 1 :])
-        attacks.append(SMALL[:at] + SMALL[at + 1 :])
-        attacks.append(SMALL[:at] + b"\x80" + SMALL[at:])
+        head, byte, rest = SMALL[:at], SMALL[at], SMALL[at + 1 :]
+        attacks += [head + bytes([byte ^ change]) + rest for change in (0x01, 0x80, 0xFF)]
+        attacks += [head + rest, head + b"\x80" + SMALL[at:]]
     trusted = 0
     for attack in attacks:
         raw = resealed(attack)

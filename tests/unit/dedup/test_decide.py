@@ -62,7 +62,7 @@ def decided(memory: Memory, part: list[Row], start: int) -> list[tuple[str, int]
     events = [(start + at, row) for at, row in enumerate(part) if row.event_id is not None]
     ticks = [(start + at, min(row.played_at, row.appended_at)) for at, row in enumerate(part) if row.event_id is None]
 
-    def column(values: list[int], dtype: type = np.int64) -> np.ndarray:  # type: ignore[type-arg]
+    def column(values: list[int], dtype: type = np.int64) -> np.ndarray:
         return np.array(values, dtype)
 
     decisions = decide(

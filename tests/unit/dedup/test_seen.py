@@ -14,7 +14,8 @@ pairs = st.tuples(st.integers(0, 40), st.integers(0, 2))
 def test_the_latest_slot_stands_and_of_equal_slots_the_earliest_offset(
     batches: list[list[tuple[tuple[int, int], int]]], oldest: int
 ) -> None:
-    seen, model, offset = Seen(), {}, 0
+    seen, offset = Seen(), 0
+    model: dict[tuple[int, int], tuple[int, int]] = {}
     for number, batch in enumerate(batches):
         offsets = range(offset, offset + len(batch))
         seen.remember(

@@ -1,4 +1,4 @@
-"""An in-memory log with the broker's behaviour: dense offsets, searched by the time of the first record that is new enough."""
+"""An in-memory log with the broker's behaviour: dense offsets, searched by time."""
 
 from collections import defaultdict
 from collections.abc import Iterator

@@ -31,7 +31,7 @@ RULES = Rules(
 )
 TOPIC = "plays"
 
-items = st.one_of(
+items: st.SearchStrategy[Item] = st.one_of(
     st.builds(
         lambda number, ago, short: record(event(number, played_at=NOON - ago, ms_played=4 if short else 90_000)),
         st.integers(1, 8),
@@ -56,7 +56,7 @@ def rows_of(log: MemoryLog) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for entry in log.read(TOPIC, 0, 0, log.bounds(TOPIC, 0)[1]):
         if PlaysHeaders.valid_at(entry.offset, entry.headers) and entry.value:
-            rows.extend(fastavro.reader(io.BytesIO(entry.value)))  # type: ignore[arg-type]
+            rows.extend(fastavro.reader(io.BytesIO(entry.value)))
     return rows
 
 

@@ -53,7 +53,7 @@ class MemoryAppender(Appender):
 
     async def append(
         self, topic: str, partition: int, value: bytes | None, headers: HeaderList, *,
-        timestamp: int | None = None, key: bytes | None = None,
+        timestamp: int | None = None, key: bytes | None = None,  # noqa: ARG002
     ) -> int:  # fmt: skip
         if self.lives == 0 and not self.dies_after:
             raise CrashError
@@ -89,7 +89,7 @@ def _play(number: int, second: int, artist: int) -> tuple[bytes | None, bytes | 
 def fetch(log: MemoryLog, topic: str, partition: int, start: int, count: int) -> Fetch | None:
     records = list(log.read(topic, partition, start, start + count))
     raw = b"".join(
-        batch_bytes([(None, entry.value, list(entry.headers))], entry.offset, timestamps=[entry.timestamp])  # type: ignore[list-item, misc]
+        batch_bytes([(None, entry.value, list(entry.headers))], entry.offset, timestamps=[entry.timestamp])  # type: ignore[arg-type]
         for entry in records
     )
     return Fetch(topic, partition, start, start + len(records), walk(raw)) if records else None
@@ -116,7 +116,7 @@ def finals(log: MemoryLog) -> dict[tuple[int, int], list[tuple[int, int]]]:
             headers = TopHeaders.decode(entry.headers)
             if headers.final:
                 rows = list(fastavro.reader(io.BytesIO(entry.value)))
-                places = [(row["artist_id"], row["plays"]) for row in rows]  # type: ignore[index, call-overload]
+                places = [(row["artist_id"], row["plays"]) for row in rows]
                 assert found.setdefault((headers.window_end, shard), places) == places
     return found
 
