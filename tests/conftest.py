@@ -43,5 +43,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def settings(broker: str, tmp_path: Path) -> Settings:
     """A run of its own on the session's broker; its topics aren't made yet (`pipeline.admin.ensure_topics`)."""
     return load(
-        run=f"t{os.getpid()}-{next(_runs)}", kafka_bootstrap=broker, data_dir=tmp_path / "data", store_port=free_ports(1)[0], session_seconds=6
+        run=f"t{os.getpid()}-{next(_runs)}",
+        kafka_bootstrap=broker,
+        data_dir=tmp_path / "data",
+        store_port=free_ports(1)[0],
+        session_seconds=6,
     )

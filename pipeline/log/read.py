@@ -1,10 +1,11 @@
 """Read a range of one partition, blocking: for restores and for looking at the end of a log."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.codec.headers import RawHeaders
@@ -45,7 +46,8 @@ class LogReader:
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset that is there and the one after the last. Raises UnavailableError."""
         try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)
+            asked = TopicPartition(topic, partition)
+            low, high = self._asked(lambda: self._consumer.get_watermark_offsets(asked, timeout=TIMEOUT_S))
         except KafkaException as error:
             raise UnavailableError(f"the bounds of {topic} partition {partition} can't be read: {error}") from error
         return low, high
@@ -54,10 +56,17 @@ class LogReader:
         """Offset of the first record dated `timestamp` (epoch ms) or later; the end where there is none."""
         asked = TopicPartition(topic, partition, max(0, timestamp))
         try:
-            (answer,) = self._consumer.offsets_for_times([asked], timeout=TIMEOUT_S)
+            (answer,) = self._asked(lambda: self._consumer.offsets_for_times([asked], timeout=TIMEOUT_S))
         except KafkaException as error:
             raise UnavailableError(f"{topic} partition {partition} can't be searched by time: {error}") from error
         return answer.offset if answer.offset >= 0 else self.bounds(topic, partition)[1]
+
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        """A partition that was just made may have no leader yet."""
+        for attempt in stamina.retry_context(on=KafkaException, attempts=5, wait_initial=0.2, wait_max=2.0):
+            with attempt:
+                return question()
+        raise AssertionError("unreachable: the last attempt raises")
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
         """The records with start <= offset < stop. Raises UnavailableError, or RefusedError where `start` is gone."""

@@ -33,7 +33,7 @@ LISTEN_SECONDS = 30
 log = structlog.get_logger()
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Says when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -81,7 +81,7 @@ def run(settings: Settings) -> int:
     config = uvicorn.Config(
         make_app(settings, pool, sinks), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS
     )
-    server, ready = _Server(config), settings.run_dir / "ready" / "store"
+    server, ready = Server(config), settings.run_dir / "ready" / "store"
     # uvicorn raises the signals again that ended it, when it is done: they must not end what follows.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
@@ -99,7 +99,7 @@ def run(settings: Settings) -> int:
     return failure.exit_code if failure else Exit.OK
 
 
-def _keep(server: _Server, sinks: Sinks, ready: Path) -> None:
+def _keep(server: Server, sinks: Sinks, ready: Path) -> None:
     """Start the sinks, tell when all is ready, and end the server when a sink has ended."""
     try:
         sinks.start()

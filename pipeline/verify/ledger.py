@@ -8,6 +8,7 @@ ledger, it trades kinds with the ledger's `play` row, so that every kind keeps i
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 from pipeline.outcomes import Outcome
 from pipeline.verify.recompute import Recomputed
@@ -43,8 +44,13 @@ def log_frame(recomputed: Recomputed) -> pl.DataFrame:
     frames = [pl.DataFrame(schema={"partition": pl.Int64, "offset": pl.Int64, "event_id": pl.Binary, "outcome": pl.Int64})]
     for fold in recomputed.folds:
         table = fold.rows.table()
-        valid = pl.DataFrame({"offset": table["source_offset"].to_numpy(), "outcome": table["outcome"].to_numpy()})
-        ids = pl.Series("event_id", table["event_id"].to_pylist(), dtype=pl.Binary)
+        valid = pl.DataFrame(
+            {
+                "offset": table["source_offset"].to_numpy(),
+                "event_id": pl.Series(table["event_id"].cast(pa.large_binary()), dtype=pl.Binary),
+                "outcome": table["outcome"].to_numpy(),
+            }
+        )
         invalid = pl.DataFrame(
             {
                 "offset": pl.Series(list(fold.invalid), dtype=pl.Int64),
@@ -59,7 +65,7 @@ def log_frame(recomputed: Recomputed) -> pl.DataFrame:
                 "event_id",
                 pl.col("outcome").cast(pl.Int64),
             )
-            for frame in (valid.with_columns(ids), invalid)
+            for frame in (valid, invalid)
         ]
     return pl.concat(frames)
 

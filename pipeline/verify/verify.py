@@ -63,6 +63,7 @@ def verify_rows(settings: Settings, rows: Rows, *, timeout: float, show_progress
             pause=time.sleep,
             progress=lambda reached: progress.update(waiting, completed=reached),
         )
+        del comparison  # the expected tables: a third of the memory
         truth = None
         if (found := ledgers.load(settings.ledger_dir)) is not None:
             truth, check = ledgers.judge(found[0], ledgers.log_frame(recomputed), ends, found[1])

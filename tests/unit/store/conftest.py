@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline.store import migrate
 from pipeline.store.app import make_app
 from pipeline.store.client import Pool
 from pipeline.store.records import Reader, Record, Rows
+from pipeline.store.serve import Server
 from pipeline.store.sinks import Sinks
 from pipeline.store.writer import ClickHouseWriter
 from tests.unit.store.made import Made
@@ -26,12 +28,19 @@ def settings(tmp_path: Path) -> Settings:
     return load(data_dir=tmp_path / "data", partitions=2, store_port=free_ports(1)[0])
 
 
-@pytest.fixture
-def pool(settings: Settings) -> Iterator[Pool]:
+@contextmanager
+def opened(settings: Settings) -> Iterator[Pool]:
+    """The engine with its migrations applied."""
     pool = Pool(settings)
     migrate.migrate(pool.base, settings.database, migrate.load())
     yield pool
     pool.close()
+
+
+@pytest.fixture
+def pool(settings: Settings) -> Iterator[Pool]:
+    with opened(settings) as pool:
+        yield pool
 
 
 @pytest.fixture
@@ -48,23 +57,21 @@ def put(pool: Pool, settings: Settings) -> Put:
     return records
 
 
-@pytest.fixture
-def served(pool: Pool, settings: Settings) -> Iterator[Settings]:
-    """The store's HTTP over the engine, with sinks that never start; the settings to ask it with."""
+@contextmanager
+def serving(pool: Pool, settings: Settings) -> Iterator[None]:
+    """The store's HTTP over the engine, with sinks that never start."""
     app = make_app(settings, pool, Sinks(settings, pool))
-    config = uvicorn.Config(app, host=settings.store_host, port=settings.store_port, log_config=None)
-    server = uvicorn.Server(config)
-    started = threading.Event()
-    startup = server.startup
-
-    async def tell(*arguments: object, **named: object) -> None:
-        await startup(*arguments, **named)  # type: ignore[arg-type]
-        started.set()
-
-    server.startup = tell  # type: ignore[method-assign]
+    server = Server(uvicorn.Config(app, host=settings.store_host, port=settings.store_port, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert started.wait(20)
-    yield settings
+    assert server.listening.wait(20)
+    yield
     server.should_exit = True
     thread.join(20)
+
+
+@pytest.fixture
+def served(pool: Pool, settings: Settings) -> Iterator[Settings]:
+    """A store that answers; the settings to ask it with."""
+    with serving(pool, settings):
+        yield settings

@@ -1,14 +1,25 @@
 """The store's HTTP and its client, over a real server and engine."""
 
 import uuid
+from collections.abc import Iterator
 
 import httpx
 import pyarrow as pa
 import pytest
 
+from deploy.embedded.ports import free_ports
 from pipeline.errors import ListeningError, UnavailableError
-from pipeline.settings import Settings
+from pipeline.settings import Settings, load
 from pipeline.store import ask
+from tests.unit.store.conftest import opened, serving
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """One store for all tests here: they only read."""
+    settings = load(data_dir=tmp_path_factory.mktemp("store"), store_port=free_ports(1)[0])
+    with opened(settings) as pool, serving(pool, settings):
+        yield settings
 
 
 def post(settings: Settings, sql: str, **named: object) -> httpx.Response:
