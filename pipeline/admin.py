@@ -54,7 +54,13 @@ def ensure_topics(settings: Settings) -> None:
 
 
 def delete_run(settings: Settings) -> None:
-    """Delete the run's topics, its consumer groups and its folder; return when they are gone.
+    """Delete the run's topics, its consumer groups and its folder; return when they are gone. Raises as `delete_topics`."""
+    delete_topics(settings)
+    shutil.rmtree(settings.run_dir, ignore_errors=True)
+
+
+def delete_topics(settings: Settings) -> None:
+    """Delete the run's topics and its consumer groups; return when they are gone.
 
     Raises RefusedError while the run's workers are up, UnavailableError without an answer.
     """
@@ -74,7 +80,6 @@ def delete_run(settings: Settings) -> None:
         _wait_for(client, set(names), present=False)
     except KafkaException as error:
         raise _sentence(settings, error) from error
-    shutil.rmtree(settings.run_dir, ignore_errors=True)
 
 
 def _client(settings: Settings) -> Any:

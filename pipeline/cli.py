@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 Run = Annotated[str | None, typer.Option("--run", metavar="NAME", help="The run, instead of LISTENING_RUN.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]

@@ -69,7 +69,8 @@ def print_produced(produced: "Produced", settings: Settings, out: Console) -> No
 
 
 def print_story(event_id: str, copies: Sequence[Copy], out: Console) -> None:
-    table = Table(title=f"Event {event_id}", title_justify="left")
+    day = clock(copies[0].played_at_ms)[:10]
+    table = Table(title=f"Event {event_id}, {day} UTC", title_justify="left")
     for heading in ("partition", "offset", "outcome", "first seen at", "played", "sent", "appended"):
         table.add_column(heading, justify="right" if heading in ("partition", "offset", "first seen at") else "left")
     for copy in copies:
@@ -79,7 +80,7 @@ def print_story(event_id: str, copies: Sequence[Copy], out: Console) -> None:
             str(copy.offset),
             copy.outcome,
             f"offset {copy.first_offset}" if copy.outcome == "duplicate" else "here",
-            *(clock(ms) for ms in times),
+            *(clock(ms).removeprefix(f"{day} ") for ms in times),
         )
     out.print(table)
 

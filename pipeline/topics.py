@@ -9,6 +9,8 @@ from pipeline.settings import Settings
 
 MAX_MESSAGE_BYTES = 16 << 20
 """Largest record of the derived topics, bytes; containers are split well below it."""
+MAX_EVENT_RECORD_BYTES = 1 << 20
+"""Largest record batch of anybody's events, bytes; an event may have far less (schemas/)."""
 FOREVER = "-1"
 LONG_MAX = str(2**63 - 1)
 
@@ -40,6 +42,9 @@ class Topics:
 def topics_of(settings: Settings) -> Topics:
     """The topics of the run. `events` and `dlq` take any client's records, the others only our own containers."""
     keep = {"cleanup.policy": "delete", "retention.ms": FOREVER, "retention.bytes": FOREVER}
+    # The dead-letter queue takes whatever the source took, and the error headers.
+    original = {"max.message.bytes": str(MAX_EVENT_RECORD_BYTES)}
+    letters = {"max.message.bytes": str(MAX_EVENT_RECORD_BYTES + (64 << 10))}
     # Derived records are dated by watermark, which a replay puts anywhere in time.
     derived = keep | {
         "message.timestamp.type": "CreateTime",
@@ -47,19 +52,23 @@ def topics_of(settings: Settings) -> Topics:
         "message.timestamp.after.max.ms": LONG_MAX,
         "max.message.bytes": str(MAX_MESSAGE_BYTES),
     }
-    source = keep | (
-        {"message.timestamp.type": "LogAppendTime"}
-        if settings.append_time
-        else {
-            "message.timestamp.type": "CreateTime",
-            "message.timestamp.before.max.ms": LONG_MAX,
-            "message.timestamp.after.max.ms": LONG_MAX,
-        }
+    source = (
+        keep
+        | original
+        | (
+            {"message.timestamp.type": "LogAppendTime"}
+            if settings.append_time
+            else {
+                "message.timestamp.type": "CreateTime",
+                "message.timestamp.before.max.ms": LONG_MAX,
+                "message.timestamp.after.max.ms": LONG_MAX,
+            }
+        )
     )
     run, count = settings.run, settings.partitions
     return Topics(
         events=Topic(f"{run}.playback-events", count, source),
-        dlq=Topic(f"{run}.playback-events.dlq", count, keep | {"max.message.bytes": str((1 << 20) + (64 << 10))}),
+        dlq=Topic(f"{run}.playback-events.dlq", count, keep | letters),
         plays=Topic(f"{run}.plays", count, derived),
         counts=Topic(f"{run}.artist-counts", settings.shards, derived),
         tops=Topic(f"{run}.top-artists", settings.shards, derived),

@@ -3,9 +3,11 @@
 lock ─► free ports ─► jars ─► supervisord ─► broker answers ─► topics ─► classify, rank, store ready ─► yield ─► all stopped
 """
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
@@ -26,18 +28,28 @@ ANSWER_SECONDS = 15.0
 
 
 @contextmanager
-def running(settings: Settings, progress: Callable[[str], None]) -> Iterator[Stack]:
+def running(
+    settings: Settings, progress: Callable[[str], None], *, fresh: bool = False, held: Sequence[str] = ()
+) -> Iterator[Stack]:
     """The stack, ready, for as long as the block runs. Ends every process on exit, exception, SIGINT, SIGTERM and SIGHUP.
 
+    `fresh`: everything that the run held is deleted first. `held`: processes that are left for `Stack.start_workers`.
     The signals become KeyboardInterrupt. Raises ListeningError: a busy port or data folder, a broker that doesn't answer,
     topics that differ, a process that stays down or isn't ready in time (with the end of its log).
     """
-    with run_programs(settings, programs_of(settings), progress) as stack:
+    with run_programs(settings, programs_of(settings), progress, fresh=fresh, held=held) as stack:
         yield stack
 
 
 @contextmanager
-def run_programs(settings: Settings, programs: Sequence[Program], progress: Callable[[str], None]) -> Iterator[Stack]:
+def run_programs(
+    settings: Settings,
+    programs: Sequence[Program],
+    progress: Callable[[str], None],
+    *,
+    fresh: bool = False,
+    held: Sequence[str] = (),
+) -> Iterator[Stack]:
     """`running` with any programs: the broker first if there is one, then the topics, then the others side by side."""
     brokers = [program.name for program in programs if program.is_broker]
     workers = [program.name for program in programs if not program.is_broker]
@@ -48,6 +60,8 @@ def run_programs(settings: Settings, programs: Sequence[Program], progress: Call
             require_free(settings.store_host, settings.store_port, "LISTENING_STORE_PORT")
         if brokers:
             fetch_jars(settings.cache_dir, progress=progress)
+        if fresh:
+            shutil.rmtree(settings.run_dir, ignore_errors=True)
         _clear(settings)
         with supervisord(settings, programs) as daemon:
             try:
@@ -57,24 +71,30 @@ def run_programs(settings: Settings, programs: Sequence[Program], progress: Call
                     stack.start_broker(name)
                 if not brokers:
                     admin.wait_for_broker(settings, ANSWER_SECONDS)
+                if fresh:
+                    admin.delete_topics(settings)
                 admin.ensure_topics(settings)
-                progress(f"starting {', '.join(workers)}")
-                stack.start_workers(workers)
+                first = [name for name in workers if name not in held]
+                progress(f"starting {', '.join(first)}")
+                stack.start_workers(first)
                 yield stack
             finally:
                 signals.hold()  # whatever ends the block: from here on it is stopped to the end
                 progress("stopping")
 
 
-def foreground(settings: Settings) -> None:
-    """`listening up`: start, print what runs where, wait for Ctrl-C or SIGTERM.
+def foreground(settings: Settings, *, as_json: bool = False) -> None:
+    """`listening up`: start, print what runs where (a table, or one line of JSON), wait for Ctrl-C or SIGTERM.
 
     Raises ListeningError as `running` does, and RefusedError (exit 78) when a process stays down later on.
     """
     notes = Console(stderr=True, highlight=False)
     try:
         with running(settings, lambda line: notes.print(f"{line} …", markup=False)) as stack:
-            Console(highlight=False).print(_table(stack))
+            if as_json:
+                print(json.dumps([asdict(service) for service in stack.services()], default=str), flush=True)
+            else:
+                Console(highlight=False).print(_table(stack))
             notes.print("everything is ready; Ctrl-C stops it")
             stack.wait()
     except KeyboardInterrupt:

@@ -21,7 +21,8 @@ from pipeline.codec.event_columns import EVENT_FIELDS, Kind, event_frame
 
 Longs = npt.NDArray[np.int64]
 _SYNC = b"playback-events!"
-_LONG_MAX = 2**63 - 1
+_FALSE, _TRUE = b"\0", b"\1"
+_BOOLEANS = [name for name, kind in EVENT_FIELDS.items() if kind is Kind.BOOLEAN]
 
 
 class NotColumnarError(ValueError):
@@ -59,7 +60,7 @@ def decode_columns(batches: list[Batch]) -> pl.DataFrame:
     appended = np.array([batch.max_timestamp if batch.append_time else batch.base_timestamp for batch in batches], np.int64)
     delta = np.where(np.repeat([batch.append_time for batch in batches], counts), 0, frame["timestamp_delta"].to_numpy())
     return event_frame(
-        frame,
+        frame.with_columns(pl.col(name) == pl.lit(_TRUE) for name in _BOOLEANS),
         offset=np.repeat(bases, counts) + frame["offset_delta"].to_numpy(),
         appended_at=np.repeat(appended, counts) + delta,
         key=_unsigned(frame["key"]).byteswap(),
@@ -98,10 +99,12 @@ def _aligned(frame: pl.DataFrame, counts: Longs, sizes: Longs) -> bool:
     expected_delta = np.arange(len(length)) - np.repeat(np.cumsum(counts) - counts, counts)
     constant = (
         (pl.col("frame") == pl.lit(_frame()))
-        & (pl.col("attributes") == pl.lit(b"\0"))
+        & (pl.col("attributes") == pl.lit(_FALSE))
         & (pl.col("key_length") == 8)
         & (pl.col("headers") == 0)
     )
+    for name in _BOOLEANS:
+        constant &= (pl.col(name) == pl.lit(_FALSE)) | (pl.col(name) == pl.lit(_TRUE))
     if not frame.select(constant.all()).item() or not np.array_equal(offset_delta, expected_delta):
         return False
     value_size = np.full(len(length), len(_frame()) + 16, np.int64)
@@ -172,15 +175,17 @@ def _frame() -> bytes:
 @cache
 def _container_header() -> bytes:
     long, eight_bytes = "long", "double"
-    kinds = {Kind.NUMBER: long, Kind.STRING: "string", Kind.BOOLEAN: "boolean"}
+    byte = {"type": "fixed", "name": "Byte", "size": 1}
+    kinds: dict[Kind, Any] = {Kind.NUMBER: long, Kind.STRING: "string", Kind.BOOLEAN: byte}
     fields: list[tuple[str, Any]] = [
         ("length", long),
-        ("attributes", {"type": "fixed", "name": "Attributes", "size": 1}),
+        ("attributes", byte),
         ("timestamp_delta", long),
         ("offset_delta", long),
         ("key_length", long),
         ("key", eight_bytes),
         ("value_length", long),
+        # A boolean is read as its byte: the decoder would take any byte.
         ("frame", {"type": "fixed", "name": "Frame", "size": 5}),
         ("id_head", eight_bytes),
         ("id_tail", eight_bytes),

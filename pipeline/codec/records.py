@@ -23,6 +23,7 @@ from pipeline.codec.event_columns import EVENT_FIELDS, FRAME_SCHEMA
 from pipeline.codec.headers import TICK_HEADER
 from pipeline.errors import UnavailableError
 
+_TICK_DIGITS = 18
 EARLIEST_MS = 946_684_800_000
 """2000-01-01: nothing was played before, also no tick."""
 
@@ -77,7 +78,15 @@ def kafka_records(batch: Batch) -> list[Any]:
     try:
         while reader.has_next():
             records.extend(reader.next_batch())
-    except (KafkaError, ValueError, IndexError, struct.error, UnicodeDecodeError, RuntimeError, cramjam.DecompressionError) as error:
+    except (
+        KafkaError,
+        ValueError,
+        IndexError,
+        struct.error,
+        UnicodeDecodeError,
+        RuntimeError,
+        cramjam.DecompressionError,
+    ) as error:
         raise UnavailableError(f"the batch at offset {batch.base} is damaged: {error!r}") from error
     return records
 
@@ -110,9 +119,11 @@ def tick_clock(headers: Iterable[tuple[str, bytes | None]]) -> int:
     text = dict(headers).get(TICK_HEADER)
     if text is None:
         raise NotAnEventError("null_value", f"the value is null and there is no header {TICK_HEADER}")
-    if not text.isdigit() or len(text) > 15 or int(text) < EARLIEST_MS:
+    digits = text.lstrip(b"0")
+    if not text.isdigit() or (len(digits) <= _TICK_DIGITS and int(digits or b"0") < EARLIEST_MS):
         raise NotAnEventError("malformed_tick", f"header {TICK_HEADER}={text[:40]!r} is no time in epoch milliseconds")
-    return int(text)
+    # However far ahead: it is capped by the broker's time anyway.
+    return int(digits[:_TICK_DIGITS])
 
 
 def _row(record: Any) -> tuple[Any, ...]:
@@ -149,10 +160,44 @@ def decode_event(value: bytes) -> Mapping[str, Any]:
         ) from error
     if stream.tell() != len(value):
         raise NotAnEventError("trailing_bytes", f"{len(value) - stream.tell()} bytes follow the event")
-    if not all(-(2**63) <= number < 2**63 for number in event.values() if isinstance(number, int)):
-        raise NotAnEventError("undecodable", "a number does not fit into 64 bits")
+    _require_strict(value, writer)
     decoded: Mapping[str, Any] = event
     return decoded
+
+
+def _require_strict(value: bytes, writer: Any) -> None:
+    """fastavro wraps numbers of more than 64 bits and takes any byte for a boolean; the event must hold neither."""
+    position = 5
+    for entry in writer["fields"]:
+        match entry["type"]:
+            case "long":
+                _number, position = _read_long(value, position)
+            case "string":
+                size, position = _read_long(value, position)
+                position += size
+            case "boolean":
+                if value[position] > 1:
+                    raise NotAnEventError(
+                        "undecodable", f"{entry['name']} is byte {value[position]}, neither true nor false"
+                    )
+                position += 1
+            case fixed:
+                position += fixed["size"]
+
+
+def _read_long(value: bytes, position: int) -> tuple[int, int]:
+    """Avro's zigzag varint at this position, and the position behind it."""
+    raw = shift = 0
+    while True:
+        byte = value[position]
+        position += 1
+        raw |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+    if raw >= 1 << 64 or shift > 63:
+        raise NotAnEventError("undecodable", "a number does not fit into 64 bits")
+    return (raw >> 1) ^ -(raw & 1), position
 
 
 @cache

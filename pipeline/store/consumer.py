@@ -32,6 +32,7 @@ class TopicConsumer:
 
     def __init__(self, settings: Settings, topic: Topic) -> None:
         self.topic = topic
+        self._heard: str | None = None
         self._consumer: Any = Consumer(
             {
                 "bootstrap.servers": settings.bootstrap,
@@ -47,7 +48,8 @@ class TopicConsumer:
                 "fetch.queue.backoff.ms": 20,
                 "fetch.wait.max.ms": 100,
                 "max.poll.interval.ms": 86_400_000,  # a long retry is no reason to leave the log
-                "log_level": 3,
+                "error_cb": self._hear,
+                "log_level": 0,  # what goes wrong comes as errors, and is said once (sink.py), not ten times a second
             }
         )
 
@@ -73,6 +75,14 @@ class TopicConsumer:
         _, high = self._consumer.get_watermark_offsets(self._at(partition), cached=True)
         return int(high) if high >= 0 else None
 
+    def answers(self, seconds: float) -> bool:
+        """Whether the leader of the first partition answers within `seconds`."""
+        try:
+            self._consumer.get_watermark_offsets(self._at(0), timeout=seconds)
+        except KafkaException:
+            return False
+        return True
+
     def assign(self, offsets: Mapping[int, int]) -> None:
         """Start reading: partition → offset."""
         self._consumer.assign([self._at(partition, offset) for partition, offset in offsets.items()])
@@ -82,9 +92,10 @@ class TopicConsumer:
 
         Raises RefusedError where the next record is gone, or the topic.
         """
+        self._heard = None
         message = self._consumer.poll(seconds)
         if message is None:
-            return None
+            return self._heard
         error = message.error()
         if error is None:
             return Record(message.partition(), message.offset(), message.headers() or [], message.value())
@@ -106,6 +117,10 @@ class TopicConsumer:
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _hear(self, error: Any) -> None:
+        """Called within poll, with what is wrong with the connection as a whole."""
+        self._heard = str(error.str())
 
     def _at(self, partition: int, offset: int | None = None) -> Any:
         return TopicPartition(self.topic.name, partition, *([] if offset is None else [offset]))

@@ -5,6 +5,7 @@
 3. start the sinks and serve                     6. end with the exit code that says what happened
 """
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -56,12 +57,18 @@ def main() -> int:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # A query that is cut off because the store ends is no defect to be shown with its stack.
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     stamina.instrumentation.set_on_retry_hooks([_say_retry])
     try:
         return run(pipeline_settings.load())
     except ListeningError as error:
         log.error(str(error))
         return error.exit_code
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 def _say_retry(details: stamina.instrumentation.RetryDetails) -> None:

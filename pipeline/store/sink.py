@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import stamina
+import structlog
 
 from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
@@ -24,6 +25,7 @@ from pipeline.store.writer import WriteLaterError, Writer
 from pipeline.topics import Topic
 
 IDLE_SECONDS = 0.1
+log = structlog.get_logger()
 
 
 @dataclass
@@ -79,8 +81,9 @@ class Sink:
                 if isinstance(polled, Record):
                     self._take(polled, pending)
                 elif polled:
-                    self.progress.trouble = polled
-                else:
+                    self._say(polled)
+                elif not self.progress.trouble or consumer.answers(IDLE_SECONDS):
+                    self.progress.trouble = ""
                     self._see_ends(consumer, self.progress.next)
         finally:
             consumer.close()
@@ -132,8 +135,13 @@ class Sink:
             self._writer.write(table, rows)
             self.progress.trouble = ""
         except WriteLaterError as error:
-            self.progress.trouble = str(error)
+            self._say(str(error))
             raise
+
+    def _say(self, trouble: str) -> None:
+        if not self.progress.trouble:
+            log.warning("a sink has to wait", topic=self._topic.name, reason=trouble)
+        self.progress.trouble = trouble
 
     def _see_ends(self, consumer: TopicConsumer, partitions: Iterable[int]) -> None:
         for partition in partitions:

@@ -153,19 +153,24 @@ def _checks(checks: Iterable[Check]) -> Table:
     return table
 
 
+def _share(value: float) -> str:
+    """As a percentage; 100% only where nothing at all is missing."""
+    return "100%" if value == 1 else f"{value:.4%}"
+
+
 def _render_truth(truth: Truth, console: Console) -> None:
-    table = Table("kind", "published", "in log", "caught", "late", "missed", "invalid", "wrongly dropped", "recall")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = Table()
+    for heading in ("kind", "sent", "in log", "caught", "late", "missed", "invalid", "wrongly\ndropped", "recall"):
+        table.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=heading == "kind")
     for kind in truth.kinds:
         numbers = (kind.published, kind.in_log, kind.caught, kind.late, kind.missed, kind.invalid, kind.wrongly_dropped)
         plain = [f"{number:,}" for number in numbers]
         if kind.kind == "play":
             plain[2] = plain[4] = "–"
-        recall = "–" if kind.recall is None else f"{kind.recall:.4%}"
+        recall = "–" if kind.recall is None else _share(kind.recall)
         table.add_row(kind.kind, *plain, recall)
     console.print(table)
-    precision = "–" if truth.precision is None else f"{truth.precision:.4%}"
+    precision = "–" if truth.precision is None else _share(truth.precision)
     console.print(
         f"precision {precision} ({truth.copies:,} of {truth.duplicates:,} duplicates are copies by the ledger); "
         f"{truth.late_plays:,} plays late; {truth.unknown:,} records of ids that no ledger knows",

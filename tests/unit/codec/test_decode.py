@@ -48,7 +48,7 @@ def both(raw: bytes, wanted: int = 0) -> tuple[Decoded, Decoded]:
 
 
 def same(one: Decoded, other: Decoded) -> bool:
-    rows = [entry.events.drop("offline").rows() for entry in (one, other)]
+    rows = [entry.events.rows() for entry in (one, other)]
     parts = [
         (entry.first, entry.last, entry.ticks, [(r.offset, r.reason) for r in entry.refused], entry.absent)
         for entry in (one, other)
@@ -165,6 +165,11 @@ def key(user: int) -> bytes:
         ((key(2), framed(body_of(event(2)) + b"\0" * 4096), []), "too_large"),
         (record(event(2, played_at=NOON + 1000 + AHEAD + 1)), "ahead"),
         (record(event(2, ms_played=-1)), "implausible"),
+        ((key(2), framed(body_of(event(2)).replace(b"SE\0", b"SE\2")), []), "undecodable"),
+        (
+            (key(2), framed(body_of(event(2)).replace(b"\x0e\x16\x0a", b"\x0e\x16" + b"\x8a" + b"\x80" * 8 + b"\x02")), []),
+            "undecodable",
+        ),
         (record(event(2, country="SWE")), "implausible"),
         (record(event(2, artist_id=0)), "implausible"),
     ],
@@ -173,6 +178,19 @@ def test_poison_is_refused_for_its_reason_and_its_neighbours_are_unharmed(item: 
     for decoded in both(batch_bytes([record(event(1)), item, record(event(3))], codec=3)):
         assert decoded.events["user_id"].to_list() == [1, 3]
         assert [(entry.offset, entry.reason) for entry in decoded.refused] == [(1, reason)]
+
+
+def test_a_padded_varint_is_still_its_number() -> None:
+    padded = framed(body_of(event(2)).replace(b"\x0e\x16\x0a", b"\x0e\x16" + b"\x8a\x80\x00"))
+    for decoded in both(batch_bytes([record(event(1)), (key(2), padded, []), record(event(3))])):
+        assert decoded.events["album_id"].to_list() == [5, 5, 5]
+        assert decoded.refused == []
+
+
+@pytest.mark.parametrize("clock", [b"9" * 5000, b"000946684800000", b"946684800000"])
+def test_a_tick_s_clock_may_be_any_time_since_2000(clock: bytes) -> None:
+    for decoded in both(batch_bytes([(None, None, [("listening-tick", clock)])])):
+        assert len(decoded.ticks) == 1
 
 
 def test_an_event_exactly_as_far_ahead_as_allowed_is_taken() -> None:
