@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from producers.produce import Produced
 
 
+_UNITS = {"_seconds": "s", "_mb": "MiB", "_bytes": "bytes"}
+
+
 def clock(ms: int) -> str:
     """An instant as a time of day with its date, UTC."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -113,7 +116,7 @@ def print_table(table: pa.Table, out: Console) -> None:
 
 
 def settings_entries(settings: Settings, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every setting: variable, value, default, meaning, and whether it comes from the environment or an option."""
+    """Every setting: variable, value, unit, default, meaning, and where the value comes from."""
     entries = []
     for name, field in type(settings).model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
@@ -122,6 +125,7 @@ def settings_entries(settings: Settings, options: Mapping[str, Any]) -> list[dic
             {
                 "variable": PREFIX + name.upper(),
                 "value": _text(getattr(settings, name)),
+                "unit": next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), ""),
                 "default": _text(default),
                 "meaning": field.description,
                 "source": source,
@@ -135,8 +139,13 @@ def _text(value: Any) -> Any:
 
 
 def print_settings(entries: Sequence[Mapping[str, Any]], out: Console) -> None:
-    table = Table("variable", "value", "default", "source", "meaning")
+    table = Table()
+    table.add_column("variable", no_wrap=True)
+    for heading in ("value", "unit", "default", "source", "meaning"):
+        table.add_column(heading, overflow="fold")
     for entry in entries:
-        shown = ["" if entry[name] is None else str(entry[name]) for name in ("variable", "value", "default", "source")]
-        table.add_row(*shown, entry["meaning"], style="" if entry["source"] == "default" else "bold")
+        shown = [
+            "" if entry[name] is None else str(entry[name]) for name in ("value", "unit", "default", "source", "meaning")
+        ]
+        table.add_row(entry["variable"], *shown, style="" if entry["source"] == "default" else "bold")
     out.print(table)

@@ -231,11 +231,6 @@ def _widened(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "fields": fields}
 
 
-def empty_frame() -> pl.DataFrame:
-    """No events."""
-    return pl.DataFrame(schema=FRAME_SCHEMA)
-
-
 def id_bytes(frame: pl.DataFrame) -> list[bytes]:
     """The event ids of a frame, 16 bytes each."""
     pairs = np.stack([frame["id_head"].to_numpy(), frame["id_tail"].to_numpy()], axis=1)
