@@ -1,5 +1,6 @@
 """Results as tables for people and as plain values for JSON."""
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -135,7 +136,10 @@ def settings_entries(settings: Settings, options: Mapping[str, Any]) -> list[dic
 
 
 def _text(value: Any) -> Any:
-    return value if value is None or isinstance(value, int | float | bool) else str(value)
+    """A value as JSON can hold it, without a DSN's password."""
+    if value is None or isinstance(value, int | float | bool):
+        return value
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(value))
 
 
 def print_settings(entries: Sequence[Mapping[str, Any]], out: Console) -> None:
@@ -144,8 +148,8 @@ def print_settings(entries: Sequence[Mapping[str, Any]], out: Console) -> None:
     for heading in ("value", "unit", "default", "source", "meaning"):
         table.add_column(heading, overflow="fold")
     for entry in entries:
-        shown = [
-            "" if entry[name] is None else str(entry[name]) for name in ("value", "unit", "default", "source", "meaning")
-        ]
-        table.add_row(entry["variable"], *shown, style="" if entry["source"] == "default" else "bold")
+        plain = entry["source"] == "default"
+        value, default = ("" if entry[name] is None else str(entry[name]) for name in ("value", "default"))
+        cells = (value, entry["unit"], "" if plain else default, entry["source"], entry["meaning"])
+        table.add_row(entry["variable"], *cells, style="" if plain else "bold")
     out.print(table)

@@ -11,7 +11,7 @@ from pipeline.errors import RefusedError
 from pipeline.faustlib.exit import fail
 from pipeline.faustlib.fetch import Fetch
 
-_FETCH_MAX_WAIT_MS = 100
+_FETCH_MAX_WAIT_MS, _FETCH_MIN_BYTES = 100, 64 << 10
 
 
 class Positions(Protocol):
@@ -47,12 +47,12 @@ class _Forgetful(MutableMapping[TP, int | None]):
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust fixes the broker's long poll at 1.5 s. A node answers one fetch at a time, so a poll for quiet partitions would
-    hold back the busy ones for that long."""
+    """Faust fixes the broker's long poll at 1.5 s and one byte. A node answers one fetch at a time, so a poll for quiet
+    partitions would hold back the busy ones for that long, and a trickle would come as many tiny batches."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = _FETCH_MAX_WAIT_MS
+        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = _FETCH_MAX_WAIT_MS, _FETCH_MIN_BYTES
         return consumer
 
 
@@ -93,7 +93,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return {}
         try:
             return await self._thread.getmany(active, timeout)
-        except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
+        except NoOffsetForPartitionError:
+            return {}  # newly assigned and nothing committed yet: perform_seek is about to say where it goes on
+        except OffsetOutOfRangeError as error:
             fail(RefusedError(f"a position is gone from the log, nobody jumps over what was lost: {error}"))
 
     def _to_message(self, tp: TP, record: Fetch) -> ConsumerMessage:

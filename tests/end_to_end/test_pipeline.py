@@ -12,6 +12,7 @@ from typing import Any
 import fastavro
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 from pipeline.admin import ensure_topics
 from pipeline.codec.headers import PlaysHeaders
@@ -20,7 +21,7 @@ from pipeline.log.read import log_reader
 from pipeline.settings import Settings
 from pipeline.store.ask import rows
 from pipeline.store.queries import newest_final, top
-from pipeline.topics import topics_of
+from pipeline.topics import group_of, topics_of
 from pipeline.verify.verdict import Verdict
 from pipeline.verify.verify import verify
 from producers.produce import Produced, produce
@@ -148,6 +149,25 @@ def test_a_zombie_and_its_successor_and_two_shards_leave_an_exact_result(setting
         assert [row["shard"] for row in shards] == [0, 1]
 
 
+def test_a_worker_stopped_for_longer_than_its_session_goes_on_by_itself(settings: Settings) -> None:
+    ensure_topics(settings)
+    client = AdminClient({"bootstrap.servers": settings.bootstrap})
+    group = group_of(settings, "classify")
+
+    def members() -> int:
+        return len(client.describe_consumer_groups([group])[group].result().members)
+
+    with processes(settings) as run:
+        classify = run.start("classify")
+        wait_for("a member", lambda: members() == 1)
+        os.kill(classify.pid, signal.SIGSTOP)
+        produced = published(settings, SMALL.model_copy(update={"events": 2_000, "minutes": 10}))
+        wait_for("the session is over", lambda: members() == 0)
+        os.kill(classify.pid, signal.SIGCONT)
+        wait_for("all outcomes", lambda: classified(settings) >= produced.published)
+        assert classify.poll() is None
+
+
 def test_every_process_killed_at_once_goes_on_without_manual_steps(settings: Settings) -> None:
     settings = slowed(settings)
     published(settings)
@@ -178,8 +198,6 @@ def test_the_record_path_gives_the_same_outcomes_as_the_columns(settings: Settin
 
 
 def _forget_plays(settings: Settings) -> None:
-    from confluent_kafka.admin import AdminClient
-
     topic = topics_of(settings).plays.name
     client = AdminClient({"bootstrap.servers": settings.bootstrap})
     client.delete_topics([topic])[topic].result()
@@ -272,8 +290,6 @@ def test_a_source_topic_that_was_made_anew_is_refused(settings: Settings) -> Non
     with processes(settings) as run:
         run.start("classify")
         wait_for("outcomes", lambda: classified(settings) >= 1_000)
-    from confluent_kafka.admin import AdminClient
-
     topic, client = topics_of(settings).events.name, AdminClient({"bootstrap.servers": settings.bootstrap})
     client.delete_topics([topic])[topic].result()
     wait_for("topic gone", lambda: topic not in client.list_topics(timeout=10).topics)
