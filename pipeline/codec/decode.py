@@ -1,6 +1,6 @@
 """Bytes of a fetch to events, ticks and refusals, by whichever path can: both agree on every record."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -82,11 +82,18 @@ def _surely_no_event(batch: Batch) -> bool:
     return batch.control or len(batch.raw) < 61 + 60
 
 
-def original(batches: Sequence[Batch], offset: int) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-    """Key, value and headers of one record as they came, for the dead-letter queue."""
+Original = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
+"""Key, value and headers of a record."""
+
+
+def originals(batches: Sequence[Batch], offsets: Collection[int]) -> dict[int, Original]:
+    """The records at these offsets as they came, for the dead-letter queue; each batch is read once at most."""
+    wanted = set(offsets)
+    found: dict[int, Original] = {}
     for batch in batches:
-        if batch.base <= offset <= batch.last:
+        if any(batch.base <= offset <= batch.last for offset in wanted):
             for record in kafka_records(batch):
-                if record.offset == offset:
-                    return record.key, record.value, list(record.headers)
-    raise LookupError(f"offset {offset} is not in these batches")
+                if record.offset in wanted:
+                    found[record.offset] = (record.key, record.value, list(record.headers))
+            wanted -= found.keys()
+    return found

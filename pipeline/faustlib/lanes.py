@@ -89,7 +89,7 @@ class Lanes:
                     await self._seek_back(tp, lane.next_offset, consumer())
                 else:
                     self._busy[tp] = asyncio.create_task(self._guard(tp, lane, lane.take(fetch), consumer))
-            event.ack()
+            event.ack()  # only takes it off Faust's books: what is committed is the lane's own account
 
     async def _guard(self, tp: TP, lane: Lane, work: Coroutine[Any, Any, None], consumer: Callable[[], Any]) -> None:
         try:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from pipeline.codec.decode import Decoded, decode, original
+from pipeline.codec.decode import Decoded, decode, originals
 from pipeline.dedup.decide import forget
 from pipeline.errors import RefusedError
 from pipeline.faustlib.app import LogApp, build_app, run_worker
@@ -90,9 +90,12 @@ class ClassifyLane:
 
     async def _write_dead_letters(self, fetch: Fetch, decoded: Decoded) -> None:
         self._ceiling.count(decoded.events.height, [entry.reason for entry in decoded.refused])
+        if not decoded.refused:
+            return
+        records = originals(fetch.batches, [entry.offset for entry in decoded.refused])
         sends = []
         for entry in decoded.refused:
-            key, value, headers = original(fetch.batches, entry.offset)
+            key, value, headers = records[entry.offset]
             marked = dead_letter_headers(headers, self._topics.events.name, self._partition, entry)
             sends.append(self._appender.append(self._topics.dlq.name, self._partition, value, marked, key=key))
         await asyncio.gather(*sends)
