@@ -12,6 +12,7 @@ from pipeline import report, settings
 from pipeline.errors import Exit, ListeningError
 from pipeline.settings import Settings
 
+_ANSWER_SECONDS = 5.0
 START, EXPLORE, CHECK, TOOLS = "Start", "Explore", "Check", "Tools"
 
 app = typer.Typer(
@@ -78,7 +79,7 @@ def produce(
     except ValidationError as error:
         detail = error.errors()[0]
         raise typer.BadParameter(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}") from None
-    chosen = settings.load(run=run)
+    chosen = _with_broker(run)
     produced = publish(chosen, scenario, rate=rate, realtime=realtime, show_progress=not as_json, wait=wait)
     _print_json(report.produced_json(produced)) if as_json else report.print_produced(produced, chosen, out)
     if produced.failed or produced.unknown:
@@ -132,7 +133,7 @@ def verify(
     """Recompute everything from the log, independently, and compare with the store to the last row."""
     from pipeline.verify.verify import verify as check
 
-    verdict = check(settings.load(run=run), timeout=timeout, show_progress=not as_json)
+    verdict = check(_with_broker(run), timeout=timeout, show_progress=not as_json)
     _print_json(verdict.as_json()) if as_json else verdict.render(out)
     if not verdict.exact:
         raise typer.Exit(Exit.CHECK_FAILED)
@@ -155,10 +156,19 @@ def delete(
     """Delete a run: its topics, groups, and its folder with the embedded store and the ledgers."""
     from pipeline.admin import delete_run
 
-    chosen: Settings = settings.load(run=run)
     if not yes:
-        raise ListeningError(f"this would delete the topics of {run} and {chosen.run_dir}: say --yes if you mean it")
-    delete_run(chosen)
+        folder = settings.load(run=run).run_dir
+        raise ListeningError(f"this would delete the topics of {run} and {folder}: say --yes if you mean it")
+    delete_run(_with_broker(run))
+
+
+def _with_broker(run: str | None) -> Settings:
+    """The settings, once Kafka has answered. Raises UnavailableError within seconds where it is not up."""
+    from pipeline.admin import wait_for_broker
+
+    chosen = settings.load(run=run)
+    wait_for_broker(chosen, _ANSWER_SECONDS)
+    return chosen
 
 
 def _instant(text: str | None) -> int | None:
