@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -69,7 +70,9 @@ def print_produced(produced: "Produced", settings: Settings, out: Console) -> No
     out.print(f"  scenario from {clock(produced.start)} to {clock(produced.end)} UTC")
     if produced.release:
         out.print(f"  {produced.release_artist} releases an album at {clock(produced.release)} UTC")
-    out.print(f"  ledger: {produced.ledger}", markup=False)
+    here = Path.cwd()
+    ledger = produced.ledger.relative_to(here) if produced.ledger.is_relative_to(here) else produced.ledger
+    out.print(f"  ledger: {ledger}", markup=False)
 
 
 def print_story(event_id: str, copies: Sequence[Copy], out: Console) -> None:

@@ -50,6 +50,7 @@ class Lanes:
     def __init__(self, openers: Mapping[str, Callable[[int], Awaitable[Lane]]]) -> None:
         self._openers = openers
         self._lanes: dict[TP, Lane] = {}
+        self._generation = 0
         self._busy: dict[TP, asyncio.Task[None]] = {}
         self._sought: dict[TP, float] = {}
         self._stood: dict[TP, tuple[int, int]] = {}  # next offset, and for how many calls of `heal`
@@ -57,13 +58,17 @@ class Lanes:
     async def restore(self, partitions: frozenset[TP]) -> dict[TP, int]:
         """Open the lanes of these partitions; where each goes on. Lanes of other partitions are dropped."""
         self.drop(frozenset(self._lanes) - partitions)
+        generation = self._generation
         missing = [tp for tp in partitions if tp not in self._lanes and tp.topic in self._openers]
         opened = await asyncio.gather(*(self._openers[tp.topic](tp.partition) for tp in missing))
+        if self._generation != generation:
+            return {}  # revoked meanwhile: these states belong to a generation that is over
         self._lanes.update(zip(missing, opened, strict=True))
         return {tp: lane.next_offset for tp, lane in self._lanes.items()}
 
     def drop(self, partitions: frozenset[TP]) -> None:
         """Forget the states: they belong to a generation of the group that is over."""
+        self._generation += 1
         for tp in partitions:
             self._lanes.pop(tp, None)
             self._busy.pop(tp, None)
@@ -106,11 +111,12 @@ class Lanes:
 
     async def _reopen(self, tp: TP, consumer: Any) -> None:
         self._lanes.pop(tp, None)
+        generation = self._generation
         try:
             opened = await self._openers[tp.topic](tp.partition)
         except Exception as error:
             fail(error)
-        if tp in consumer.assignment() and tp not in self._lanes:
+        if self._generation == generation and tp in consumer.assignment():
             self._lanes[tp] = opened
             await consumer.seek_wait({tp: opened.next_offset})
 

@@ -59,7 +59,8 @@ raise SystemExit(main())
 
 
 def send(settings: Settings, topic: str, partition: int, made: list[Made]) -> None:
-    producer = Producer({"bootstrap.servers": settings.bootstrap, "linger.ms": 5, "message.max.bytes": 16 << 20})
+    # Idempotent: without it a retried first request lands behind the second, and the records aren't where they say.
+    producer = Producer({"bootstrap.servers": settings.bootstrap, "enable.idempotence": True, "linger.ms": 5})
     failures: list[Any] = []
     for number, (head, value) in enumerate(made):
         producer.produce(
