@@ -9,9 +9,9 @@ from pipeline.codec.batches import Batch
 from pipeline.codec.columns import NotColumnarError, decode_columns
 from pipeline.codec.event_columns import FRAME_SCHEMA
 from pipeline.codec.plausible import split_implausible
-from pipeline.codec.records import NotAnEventError, Read, Refused, Tick, kafka_records, read_records
+from pipeline.codec.records import Read, Refused, Tick, kafka_records, read_records
 
-__all__ = ["Decoded", "NotAnEventError", "Refused", "Tick", "decode"]
+__all__ = ["Decoded", "Refused", "Tick", "decode", "originals"]
 
 
 @dataclass(frozen=True, slots=True)

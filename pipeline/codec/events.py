@@ -12,14 +12,14 @@ from uuid import UUID
 import fastavro
 
 import schemas
+from pipeline.codec.event_columns import ENUMS
+from pipeline.codec.event_fields import NotAnEventError, decode_event
 from schemas.model import PlaybackEvent
+
+__all__ = ["FRAME", "NotAnEventError", "decode", "encode", "key_of"]
 
 FRAME = struct.Struct(">bI")
 """What stands before the Avro body: magic byte 0 and the schema id."""
-
-
-class NotAnEventError(ValueError):
-    """The bytes are no playback event of a schema that we know, or not a plausible one."""
 
 
 def key_of(identity: int) -> bytes:
@@ -37,23 +37,14 @@ def encode(event: PlaybackEvent) -> bytes:
 
 
 def decode(value: bytes) -> PlaybackEvent:
-    """The event in a record value. Raises NotAnEventError (also for bytes left over and for implausible values)."""
-    if len(value) < FRAME.size:
-        raise NotAnEventError(f"{len(value)} bytes are too few for a framed event")
-    magic, number = FRAME.unpack_from(value)
-    subject, version = schemas.registry().get(number, ("", 0))
-    if magic or subject != schemas.EVENTS_SUBJECT:
-        raise NotAnEventError(f"magic byte {magic} and schema id {number} name no schema of {schemas.EVENTS_SUBJECT}")
-    body = io.BytesIO(value)
-    body.seek(FRAME.size)
+    """The event in a record value. Raises NotAnEventError (also for implausible values)."""
+    fields = dict(decode_event(value))
+    fields["event_id"] = UUID(bytes=fields["event_id"])
     try:
-        row: Any = fastavro.schemaless_reader(body, _schema(version), None)
-        event = PlaybackEvent(**row | {"event_id": UUID(bytes=row["event_id"])})
-    except (EOFError, ValueError, IndexError, OverflowError) as error:
-        raise NotAnEventError(str(error)) from error
-    if left := len(value) - body.tell():
-        raise NotAnEventError(f"{left} bytes are left over after the event")
-    return event
+        fields |= {name: dict(enumerate(symbols))[fields[name]] for name, symbols in ENUMS.items()}
+        return PlaybackEvent(**fields)
+    except (ValueError, KeyError) as error:
+        raise NotAnEventError("implausible", str(error)) from error
 
 
 @cache
