@@ -23,6 +23,15 @@ def settings_env(settings: Settings) -> dict[str, str]:
     return environment(settings)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Many processes import the same: the second need not compile it again, wherever bytecode may not be written."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests mean the defaults when they say nothing; a developer's own LISTENING_ variables don't reach them."""

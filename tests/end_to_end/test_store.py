@@ -161,15 +161,6 @@ def commit(settings: Settings, topic: str, partition: int, offset: int, metadata
     consumer.close()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Many processes import the same: the second need not compile it again, wherever bytecode may not be written."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.mktemp("bytecode")))
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        yield
-
-
 def varied(settings: Settings, **changes: Any) -> Settings:
     """Built anew: a copy by pydantic would keep the rules that the original has cached."""
     return load(**(settings.model_dump() | changes))
