@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from pipeline.errors import ListeningError, RefusedError, UnavailableError
@@ -51,6 +51,19 @@ def ensure_topics(settings: Settings) -> None:
         raise _sentence(settings, error) from error
     for topic in topics:
         _check(topic, len(metadata[topic.name].partitions), {k: v.value for k, v in actual[topic.name].items()}, settings)
+
+
+def topic_id(settings: Settings, topic: str) -> str:
+    """The id that the broker gave the topic when it was made; another one means another topic of the same name.
+
+    Raises UnavailableError without an answer.
+    """
+    client = _client(settings)  # held until the answer is there
+    try:
+        asked = client.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_SECONDS)
+        return str(asked[topic].result().topic_id)
+    except KafkaException as error:
+        raise _sentence(settings, error) from error
 
 
 def delete_run(settings: Settings) -> None:

@@ -35,7 +35,7 @@ class PlaysHeaders:
     `at`: the offset in `plays` at which the record is valid. `first`, `last`: the source offsets it covers, inclusive.
     `counts`: rows per outcome, in the order of `Outcome`. `ticks`: ticks in the range; `absent`: offsets of the range
     that hold no record (transaction markers, gaps of the log). `watermark`: as of `last`, epoch ms.
-    last - first + 1 = sum(counts) + ticks + absent.
+    last - first + 1 = sum(counts) + ticks + absent. `source`: the id of the topic that the offsets are of.
     """
 
     at: int
@@ -46,6 +46,7 @@ class PlaysHeaders:
     absent: int
     watermark: int
     rules: str
+    source: str = ""
 
     def encode(self) -> HeaderList:
         numbers = [
@@ -57,7 +58,8 @@ class PlaysHeaders:
             ("absent", self.absent),
             ("watermark", self.watermark),
         ]
-        return [*((name, b"%d" % number) for name, number in numbers), ("rules", self.rules.encode())]
+        texts = [("rules", self.rules.encode()), ("source", self.source.encode())]
+        return [*((name, b"%d" % number) for name, number in numbers), *texts]
 
     @classmethod
     def decode(cls, headers: RawHeaders | None) -> "PlaysHeaders":
@@ -72,6 +74,7 @@ class PlaysHeaders:
             absent=_number(texts, "absent"),
             watermark=_number(texts, "watermark"),
             rules=texts.get("rules", ""),
+            source=texts.get("source", ""),
         )
         if decoded.last - decoded.first + 1 != sum(decoded.counts) + decoded.ticks + decoded.absent:
             raise HeaderError(f"offsets {decoded.first} to {decoded.last} are not what the outcomes add up to")

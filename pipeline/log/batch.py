@@ -31,8 +31,8 @@ class PlaysRecord:
     watermark: int
     value: bytes
 
-    def headers(self, at: int, rules: str) -> PlaysHeaders:
-        return PlaysHeaders(at, self.first, self.last, self.counts, self.ticks, self.absent, self.watermark, rules)
+    def headers(self, at: int, rules: str, source: str = "") -> PlaysHeaders:
+        return PlaysHeaders(at, self.first, self.last, self.counts, self.ticks, self.absent, self.watermark, rules, source)
 
 
 def classify(memory: Memory, decoded: Decoded, rules: Rules) -> PlaysRecord:

@@ -26,10 +26,12 @@ _LOOK_BACK = (4, 64, 1024, 1 << 62)
 
 @dataclass(slots=True)
 class Restored:
-    """A partition's memory, and the offset in `plays` that its next record must get."""
+    """A partition's memory, the offset in `plays` that its next record must get, and the id of the source topic that its
+    offsets are of (empty where nothing was written yet)."""
 
     memory: Memory
     at: int
+    source: str = ""
 
 
 def restore_memory(reader: Log, topic: str, partition: int, rules: Rules) -> Restored:
@@ -52,7 +54,7 @@ def restore_memory(reader: Log, topic: str, partition: int, rules: Rules) -> Res
         expected = headers.last + 1
         _fold(memory, record, rules)
         memory.watermark, memory.next_offset = headers.watermark, expected
-    return Restored(memory, high)
+    return Restored(memory, high, last.source)
 
 
 def last_valid(reader: Log, topic: str, partition: int, low: int, high: int) -> PlaysHeaders | None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from pipeline import admin
 from pipeline.codec.decode import Decoded, decode, originals
 from pipeline.dedup.decide import forget
 from pipeline.errors import RefusedError
@@ -39,10 +40,17 @@ class ClassifyLane:
     """A source partition: its memory, and the place in `plays` that the next record must get."""
 
     def __init__(
-        self, settings: Settings, partition: int, restored: Restored, appender: Appender, metrics: ClassifyMetrics
+        self,
+        settings: Settings,
+        partition: int,
+        restored: Restored,
+        source: str,
+        appender: Appender,
+        metrics: ClassifyMetrics,
     ) -> None:
         self._settings, self._topics, self._rules = settings, topics_of(settings), settings.rules
         self._partition, self._appender, self._metrics = partition, appender, metrics
+        self._source = source
         self._memory, self._at = restored.memory, restored.at
         self._durable = restored.memory.next_offset
         self._ceiling = Ceiling(settings.dlq_ceiling_ratio, settings.dlq_ceiling_events)
@@ -80,7 +88,7 @@ class ClassifyLane:
         self._forget_old()
 
     async def _append(self, record: PlaysRecord) -> None:
-        headers = record.headers(self._at, self._rules.fingerprint).encode()
+        headers = record.headers(self._at, self._rules.fingerprint, self._source).encode()
         offset = await self._appender.append(
             self._topics.plays.name, self._partition, record.value, headers, timestamp=record.watermark
         )
@@ -145,20 +153,22 @@ def make_app(settings: Settings) -> LogApp:
     topics, appender = topics_of(settings), Appender(settings.bootstrap)
     metrics = ClassifyMetrics(metrics_file(settings.run_dir, "classify", os.getpid()))
 
-    def restore(partition: int) -> Restored:
+    def restore(partition: int) -> tuple[Restored, str]:
+        source = admin.topic_id(settings, topics.events.name)
         with log_reader(settings.bootstrap) as reader:
             restored = restore_memory(reader, topics.plays.name, partition, settings.rules)
             _low, end = reader.bounds(topics.events.name, partition)
-        if end < restored.memory.next_offset:
+        if end < restored.memory.next_offset or restored.source not in ("", source):
             raise RefusedError(
-                f"{topics.events.name} partition {partition} ends at {end}, but {topics.plays.name} already holds outcomes "
-                f"up to {restored.memory.next_offset}: the topic was cut or made anew; start a new run (LISTENING_RUN)"
+                f"{topics.events.name} partition {partition} (topic id {source}) ends at {end}, outcomes reach to "
+                f"{restored.memory.next_offset} (topic id {restored.source}): the topic was cut or made anew; "
+                "start a new run (LISTENING_RUN)"
             )
-        return restored
+        return restored, source
 
     async def open_lane(partition: int) -> Lane:
-        restored = await asyncio.to_thread(restore, partition)
-        return ClassifyLane(settings, partition, restored, appender, metrics)
+        restored, source = await asyncio.to_thread(restore, partition)
+        return ClassifyLane(settings, partition, restored, source, appender, metrics)
 
     return build_app(settings, "classify", {topics.events.name: open_lane}, appender.close)
 

@@ -285,7 +285,8 @@ def test_a_worker_under_other_rules_stays_down_and_names_the_difference(settings
         assert "grace_ms: 60000 in the log, 90000 here" in run.log(name)
 
 
-def test_a_source_topic_that_was_made_anew_is_refused(settings: Settings) -> None:
+@pytest.mark.parametrize("refilled", [False, True])
+def test_a_source_topic_that_was_made_anew_is_refused_also_when_it_is_longer(settings: Settings, refilled: bool) -> None:
     published(settings, SMALL.model_copy(update={"events": 1_000, "minutes": 10}))
     with processes(settings) as run:
         run.start("classify")
@@ -294,6 +295,11 @@ def test_a_source_topic_that_was_made_anew_is_refused(settings: Settings) -> Non
     client.delete_topics([topic])[topic].result()
     wait_for("topic gone", lambda: topic not in client.list_topics(timeout=10).topics)
     ensure_topics(settings)
+    if refilled:
+        producer = Producer({"bootstrap.servers": settings.bootstrap})
+        for number in range(4_000):
+            producer.produce(topic, b"other", partition=number % settings.partitions)
+        assert producer.flush(30) == 0
     with processes(settings) as run:
         assert run.ended(run.start("classify", ready=False)) == Exit.STAY_DOWN
         assert "cut or made anew" in run.log("classify")
