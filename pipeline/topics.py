@@ -42,9 +42,9 @@ class Topics:
 def topics_of(settings: Settings) -> Topics:
     """The topics of the run. `events` and `dlq` take any client's records, the others only our own containers."""
     keep = {"cleanup.policy": "delete", "retention.ms": FOREVER, "retention.bytes": FOREVER}
-    # The dead-letter queue takes whatever the source took, and the error headers.
     original = {"max.message.bytes": str(MAX_EVENT_RECORD_BYTES)}
-    letters = {"max.message.bytes": str(MAX_EVENT_RECORD_BYTES + (64 << 10))}
+    # The limit is one of batches, after compression: what the source took in small ones may come in a large one here.
+    letters = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
     # Derived records are dated by watermark, which a replay puts anywhere in time.
     derived = keep | {
         "message.timestamp.type": "CreateTime",

@@ -48,9 +48,9 @@ def _require_strict(value: bytes, writer: Any) -> None:
     for entry in writer["fields"]:
         match entry["type"]:
             case "long":
-                _number, position = _read_long(value, position)
+                _number, position = read_long(value, position)
             case "string":
-                size, position = _read_long(value, position)
+                size, position = read_long(value, position)
                 position += size
             case "boolean":
                 if value[position] > 1:
@@ -62,7 +62,7 @@ def _require_strict(value: bytes, writer: Any) -> None:
                 position += fixed["size"]
 
 
-def _read_long(value: bytes, position: int) -> tuple[int, int]:
+def read_long(value: bytes, position: int) -> tuple[int, int]:
     """Avro's zigzag varint at this position, and the position behind it."""
     raw = shift = 0
     while True:

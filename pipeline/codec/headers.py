@@ -2,13 +2,21 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pipeline.outcomes import LABELS
 
 RawHeaders: TypeAlias = Iterable[tuple[str, bytes | str | None]]
 HeaderList: TypeAlias = list[tuple[str, bytes]]
 TICK_HEADER = "listening-tick"
+
+
+def headers_of(message: Any) -> list[tuple[str, Any]]:
+    """Headers of a confluent-kafka message; none where a name is no UTF-8, which none of ours is."""
+    try:
+        return message.headers() or []
+    except UnicodeDecodeError:
+        return []
 
 
 class HeaderError(ValueError):

@@ -4,9 +4,9 @@ Slower than columns, and the one that says why a record is refused.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import cramjam
 import numpy as np
@@ -16,7 +16,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from pipeline.codec.batches import Batch
 from pipeline.codec.event_columns import EVENT_FIELDS, FRAME_SCHEMA
-from pipeline.codec.event_fields import NotAnEventError, decode_event
+from pipeline.codec.event_fields import NotAnEventError, decode_event, read_long
 from pipeline.codec.headers import TICK_HEADER
 from pipeline.errors import UnavailableError
 
@@ -44,6 +44,16 @@ class Refused:
     message: str
 
 
+class RawRecord(NamedTuple):
+    """A record as aiokafka gives it, as far as it is used here; timestamp in epoch ms."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+
 @dataclass(slots=True)
 class Read:
     """What the record path found in some batches."""
@@ -62,22 +72,46 @@ def kafka_records(batch: Batch) -> list[Any]:
     Raises UnavailableError where the body is no sequence of records, which the broker would not have taken: nothing in it
     may be trusted.
     """
+    try:
+        try:
+            return _strict_records(batch)
+        except UnicodeDecodeError:
+            # The broker doesn't look at header names, aiokafka wants UTF-8.
+            return list(tolerant_records(batch))
+    except (KafkaError, ValueError, IndexError, struct.error, RuntimeError, cramjam.DecompressionError) as error:
+        raise UnavailableError(f"the batch at offset {batch.base} is damaged: {error!r}") from error
+
+
+def _strict_records(batch: Batch) -> list[Any]:
     reader = MemoryRecords(batch.raw)
     records: list[Any] = []
-    try:
-        while reader.has_next():
-            records.extend(reader.next_batch())
-    except (
-        KafkaError,
-        ValueError,
-        IndexError,
-        struct.error,
-        UnicodeDecodeError,
-        RuntimeError,
-        cramjam.DecompressionError,
-    ) as error:
-        raise UnavailableError(f"the batch at offset {batch.base} is damaged: {error!r}") from error
+    while reader.has_next():
+        records.extend(reader.next_batch())
     return records
+
+
+def tolerant_records(batch: Batch) -> Iterator[RawRecord]:
+    """The records of a batch whose header names may be any bytes; what is no UTF-8 in a name is replaced."""
+    body, position = batch.body(), 0
+    for _ in range(batch.count):
+        _length, position = read_long(body, position)
+        delta, position = read_long(body, position + 1)  # behind the attributes
+        offset_delta, position = read_long(body, position)
+        key, position = _bytes_at(body, position)
+        value, position = _bytes_at(body, position)
+        count, position = read_long(body, position)
+        headers = []
+        for _header in range(count):
+            name, position = _bytes_at(body, position)
+            content, position = _bytes_at(body, position)
+            headers.append(((name or b"").decode("utf-8", "replace"), content))
+        timestamp = batch.max_timestamp if batch.append_time else batch.base_timestamp + delta
+        yield RawRecord(batch.base + offset_delta, timestamp, key, value, headers)
+
+
+def _bytes_at(body: bytes, position: int) -> tuple[bytes | None, int]:
+    size, position = read_long(body, position)
+    return (None, position) if size < 0 else (body[position : position + size], position + size)
 
 
 def read_records(batches: Iterable[Batch]) -> Read:

@@ -16,6 +16,7 @@ from pipeline.faustlib import fetch
 from pipeline.faustlib.consumer import Transport
 from pipeline.faustlib.exit import fail
 from pipeline.faustlib.lanes import Lane, Lanes
+from pipeline.faustlib.recovery import TableManager
 from pipeline.settings import Settings, load
 from pipeline.topics import group_of
 
@@ -81,6 +82,7 @@ def build_app(
         stream_recovery_delay=0.0,
         worker_redirect_stdouts=False,
         processing_guarantee="at_least_once",
+        TableManager=TableManager,
     )
     app.positions = Lanes(openers)
     app.ready_file = settings.run_dir / "ready" / stage

@@ -10,6 +10,8 @@ from typing import Any
 from aiokafka.consumer import fetcher
 
 from pipeline.codec.batches import Batch, walk
+from pipeline.errors import UnavailableError
+from pipeline.faustlib.exit import fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,10 @@ class _RawRecords:
 
     def __init__(self, data: bytes) -> None:
         self._size = len(data)
-        self.batches = walk(data)
+        try:
+            self.batches = walk(data)
+        except UnavailableError as error:
+            fail(error)  # in aiokafka's own task, where an exception would end the fetching and nobody would hear of it
 
     def has_next(self) -> bool:
         return bool(self.batches)

@@ -9,9 +9,11 @@ were lost on the way; a gap that shows in the re-fetch too is the log's own.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from pipeline.faustlib.exit import fail
@@ -19,6 +21,7 @@ from pipeline.faustlib.fetch import Fetch
 
 log = structlog.get_logger()
 _SEEK_EVERY_S = 1.0
+_POSITION_S = 1.0
 _STALLED_AFTER = 5
 """Calls of `heal` in which a lane stood still below the consumer's position, until that is taken for a loss."""
 
@@ -84,7 +87,7 @@ class Lanes:
         """The body of an agent: each fetch to its lane, one at a time per partition, partitions overlapping."""
         async for event in stream.noack().events():
             tp = event.message.tp
-            busy = self._busy.pop(tp, None)
+            busy = self._busy.get(tp)
             if busy:
                 await busy
             lane = self._lanes.get(tp)
@@ -118,7 +121,7 @@ class Lanes:
             fail(error)
         if self._generation == generation and tp in consumer.assignment():
             self._lanes[tp] = opened
-            await consumer.seek_wait({tp: opened.next_offset})
+            await _seek(consumer, tp, opened.next_offset)
 
     async def _seek_back(self, tp: TP, offset: int, consumer: Any) -> None:
         now = time.monotonic()
@@ -126,8 +129,7 @@ class Lanes:
             return
         self._sought[tp] = now
         log.warning("events were lost on the way, seeking back", topic=tp.topic, partition=tp.partition, to=offset)
-        if tp in consumer.assignment():
-            await consumer.seek_wait({tp: offset})
+        await _seek(consumer, tp, offset)
 
     async def heal(self, consumer: Callable[[], Any]) -> None:
         """For a timer. Lanes without work are told so. A loss at the log's end has no next fetch to reveal it: seek back
@@ -139,7 +141,7 @@ class Lanes:
             calls = calls + 1 if offset == lane.next_offset else 0
             self._stood[tp] = (lane.next_offset, calls)
             if calls >= _STALLED_AFTER:
-                position = await consumer().position(tp)
+                position = await _position(consumer(), tp)
                 if position is not None and position > lane.next_offset:
                     await self._seek_back(tp, lane.next_offset, consumer())
                     continue
@@ -149,3 +151,18 @@ class Lanes:
     def _is_busy(self, tp: TP) -> bool:
         busy = self._busy.get(tp)
         return busy is not None and not busy.done()
+
+
+async def _seek(consumer: Any, tp: TP, offset: int) -> None:
+    """Seek; a partition that was revoked meanwhile is somebody else's to seek."""
+    with suppress(IllegalStateError):
+        if tp in consumer.assignment():
+            await consumer.seek_wait({tp: offset})
+
+
+async def _position(consumer: Any, tp: TP) -> int | None:
+    """Where the consumer reads on, or None where that is not known now."""
+    with suppress(IllegalStateError, TimeoutError):
+        position: int | None = await asyncio.wait_for(consumer.position(tp), _POSITION_S)
+        return position
+    return None

@@ -2,8 +2,11 @@
 
 from pipeline.codec.headers import HeaderList
 from pipeline.codec.records import Refused
+from pipeline.topics import MAX_MESSAGE_BYTES
 
 _PREFIX = "__connect.errors."
+LEFT_OUT = "listening.value.bytes"
+"""Header of an entry whose value is too large for any record of ours: its size. The source still holds the value."""
 
 
 def dead_letter_headers(original: HeaderList, topic: str, partition: int, refused: Refused) -> HeaderList:
@@ -18,3 +21,14 @@ def dead_letter_headers(original: HeaderList, topic: str, partition: int, refuse
         "exception.message": refused.message,
     }
     return [*original, *((_PREFIX + name, text.encode()) for name, text in entries.items())]
+
+
+def fitting(value: bytes | None, headers: HeaderList) -> bytes | None:
+    """The value if the queue can take it, else None with a header that says how large it was.
+
+    A source record is small only compressed: a megabyte of zeros' batch may hold a value of a gigabyte.
+    """
+    if value is None or len(value) <= MAX_MESSAGE_BYTES // 2:
+        return value
+    headers.append((LEFT_OUT, b"%d" % len(value)))
+    return None

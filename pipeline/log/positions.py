@@ -40,8 +40,8 @@ def _last_announcement(reader: Log, topic: str, shard: int, partition: int) -> C
     return None
 
 
-def last_final(reader: Log, topic: str, shard: int) -> TopHeaders | None:
-    """Headers of the final list with the latest window end, or None."""
+def last_final(reader: Log, topic: str, shard: int, grace_ms: int) -> TopHeaders | None:
+    """Headers of the final list with the latest window end, or None. One that its own watermark belies is none of ours."""
     low, high = reader.bounds(topic, shard)
     for count in _LOOK_BACK:
         start = max(low, high - count)
@@ -51,7 +51,8 @@ def last_final(reader: Log, topic: str, shard: int) -> TopHeaders | None:
                 headers = TopHeaders.decode(record.headers)
             except HeaderError:
                 continue
-            if headers.final and (found is None or headers.window_end > found.window_end):
+            plausible = headers.final and headers.window_end <= headers.watermark - grace_ms
+            if plausible and (found is None or headers.window_end > found.window_end):
                 found = headers
         if found or start == low:
             return found

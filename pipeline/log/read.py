@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from pipeline.codec.headers import RawHeaders
+from pipeline.codec.headers import RawHeaders, headers_of
 from pipeline.errors import RefusedError, UnavailableError
 
 TIMEOUT_S = 30.0
@@ -88,7 +88,7 @@ class LogReader:
                 offset = message.offset()
                 if offset >= stop:
                     return
-                yield Record(offset, message.timestamp()[1], message.headers() or (), message.value() or b"")
+                yield Record(offset, message.timestamp()[1], headers_of(message), message.value() or b"")
                 if offset == stop - 1:
                     return
         finally:

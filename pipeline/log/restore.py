@@ -15,7 +15,7 @@ from pipeline.codec.container import PLAYS_SCHEMA, read_container
 from pipeline.codec.headers import PlaysHeaders
 from pipeline.dedup.decide import Memory
 from pipeline.dedup.seen import Ids
-from pipeline.errors import RefusedError
+from pipeline.errors import RefusedError, UnavailableError
 from pipeline.log.read import Log, Record
 from pipeline.outcomes import Outcome
 from pipeline.rules import Rules, differences
@@ -54,6 +54,10 @@ def restore_memory(reader: Log, topic: str, partition: int, rules: Rules) -> Res
         expected = headers.last + 1
         _fold(memory, record, rules)
         memory.watermark, memory.next_offset = headers.watermark, expected
+    if memory.next_offset != last.last + 1:
+        raise UnavailableError(
+            f"{topic} partition {partition} was read up to {memory.next_offset}, it holds {last.last + 1}"
+        )
     return Restored(memory, high, last.source)
 
 

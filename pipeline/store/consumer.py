@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from pipeline.codec.headers import headers_of
 from pipeline.errors import RefusedError, UnavailableError
 from pipeline.settings import Settings
 from pipeline.store.positions import Committed
@@ -98,7 +99,7 @@ class TopicConsumer:
             return self._heard
         error = message.error()
         if error is None:
-            return Record(message.partition(), message.offset(), message.headers() or [], message.value())
+            return Record(message.partition(), message.offset(), headers_of(message), message.value())
         if error.code() in GONE:
             raise RefusedError(
                 f"{self.topic.name} partition {message.partition()}: the next record to store is gone, the log was cut; "

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.topk.panes import Artists, Pane, grown
 from pipeline.topk.rank import Longs, top_k
 from pipeline.windows.panes import last_final_end, newest_window_end
+
+_FEWEST_ARTISTS = 50_000
+"""Up to so many artists are kept, whether a pane holds them or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,10 @@ class SlidingTop:
         self._pane_ms, self._window_ms, self._grace_ms, self._k = pane_ms, window_ms, grace_ms, k
         self._watermarks = [0] * partitions
         self._counted = [-1] * partitions
-        self._panes: dict[int, _Pane] = {}
+        self._panes: dict[int, Pane] = {}
         self._order: list[int] = []  # pane starts, ascending
-        self._artists = _Artists()
+        self._artists = Artists()
+        self._renumber_at = _FEWEST_ARTISTS
         self._last_final = last_final
         # The running sum of [_summed_to - window, _summed_to). It begins empty, before all panes that will be added.
         self._summed_to: int | None = None
@@ -59,7 +64,7 @@ class SlidingTop:
                 continue
             kept = self._panes.get(pane)
             if kept is None:
-                kept = self._panes[pane] = _Pane()
+                kept = self._panes[pane] = Pane()
                 insort(self._order, pane)
             kept.put(partition, self._artists.index(artist), plays, version)
 
@@ -86,10 +91,7 @@ class SlidingTop:
         end = newest_window_end(self.watermark, self._pane_ms)
         if self.watermark == 0 or (self._last_final is not None and end <= self._last_final):
             return None
-        total = np.zeros(len(self._artists), np.int64)
-        for pane in self._between(end - self._window_ms, end):
-            self._panes[pane].add_to(total, 1)
-        places = self._places(total)
+        places = self._places(self._sum_to(end))
         return Ranked(end, False, places) if places else None
 
     def _next_end(self) -> int:
@@ -105,16 +107,20 @@ class SlidingTop:
         return self._order[later] + self._pane_ms if later < len(self._order) else 2**62
 
     def _slide(self, end: int) -> None:
-        """Move the running sum to the window that ends at `end`."""
-        total = _grown(self._sum, len(self._artists))
-        before = self._summed_to
-        entering_from = end - self._window_ms if before is None else max(before, end - self._window_ms)
+        """Move the running sum to the final window that ends at `end`; its panes can't change any more."""
+        self._sum, since, self._summed_to = self._sum_to(end), self._summed_to, end
+        for pane in self._between(-(2**62) if since is None else since, end):
+            self._panes[pane].settle()
+
+    def _sum_to(self, end: int) -> Longs:
+        """Plays by artist in the window that ends at `end`, from the running sum: a copy."""
+        total, begin, before = grown(self._sum, len(self._artists)), end - self._window_ms, self._summed_to
         if before is not None:
-            for pane in self._between(before - self._window_ms, min(before, end - self._window_ms)):
+            for pane in self._between(-(2**62), min(before, begin)):
                 self._panes[pane].add_to(total, -1)
-        for pane in self._between(entering_from, end):
+        for pane in self._between(begin if before is None else max(before, begin), end):
             self._panes[pane].add_to(total, 1)
-        self._sum, self._summed_to = total, end
+        return total
 
     def _drop_before(self, start: int) -> None:
         """Drop panes that no later window needs; what leaves the running sum leaves it here."""
@@ -124,60 +130,23 @@ class SlidingTop:
         for pane in gone:
             self._panes.pop(pane).add_to(self._sum, -1)
         del self._order[: len(gone)]
+        if len(self._artists) > self._renumber_at:
+            self._renumber()
+
+    def _renumber(self) -> None:
+        """Forget artists that no pane holds: ids come from outside, and would fill the memory."""
+        live = np.zeros(len(self._artists), np.bool_)
+        for pane in self._panes.values():
+            live[pane.artists()] = True
+        new = np.cumsum(live) - 1
+        self._sum = grown(self._sum, len(live))[: len(live)][live]
+        self._artists = self._artists.only(live)
+        for pane in self._panes.values():
+            pane.renumber(new)
+        self._renumber_at = max(_FEWEST_ARTISTS, 2 * len(self._artists))
 
     def _between(self, start: int, end: int) -> list[int]:
         return self._order[bisect_left(self._order, start) : bisect_left(self._order, end)]
 
     def _places(self, total: Longs) -> list[tuple[int, int]]:
         return top_k(self._artists.ids(len(total)), total, self._k)
-
-
-class _Artists:
-    """Artist ids as dense indices."""
-
-    def __init__(self) -> None:
-        self._index: dict[int, int] = {}
-        self._ids = np.zeros(1024, np.int64)
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def index(self, artist: int) -> int:
-        found = self._index.get(artist)
-        if found is None:
-            found = self._index[artist] = len(self._index)
-            if found == len(self._ids):
-                self._ids = _grown(self._ids, 2 * found)
-            self._ids[found] = artist
-        return found
-
-    def ids(self, count: int) -> Longs:
-        return self._ids[:count]
-
-
-class _Pane:
-    """Plays of one pane: per artist the sum over source partitions, and what each partition said last."""
-
-    __slots__ = ("_said", "_total")
-
-    def __init__(self) -> None:
-        self._said: dict[tuple[int, int], tuple[int, int]] = {}
-        self._total: dict[int, int] = {}
-
-    def put(self, partition: int, artist: int, plays: int, version: int) -> None:
-        before, known = self._said.get((partition, artist), (0, -1))
-        if version > known:
-            self._said[partition, artist] = (plays, version)
-            self._total[artist] = self._total.get(artist, 0) + plays - before
-
-    def add_to(self, total: Longs, sign: int) -> None:
-        """Add (or subtract) this pane's plays to sums by artist index."""
-        count = len(self._total)
-        artists = np.fromiter(self._total.keys(), np.intp, count)
-        total[artists] += sign * np.fromiter(self._total.values(), np.int64, count)
-
-
-def _grown(array: Longs, length: int) -> Longs:
-    grown = np.zeros(max(length, len(array)), np.int64)
-    grown[: len(array)] = array
-    return grown

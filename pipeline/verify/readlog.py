@@ -74,7 +74,7 @@ def read(settings: Settings, ends: list[int]) -> Iterator[Record]:
                         found, appended_at = message.timestamp()
                         if found != kind and (found in KINDS or settings.append_time):
                             raise _other_time(settings, topic, partition, offset, found)
-                        yield Record(partition, offset, appended_at, message.key(), message.value(), message.headers())
+                        yield Record(partition, offset, appended_at, message.key(), message.value(), _headers(message))
                 if partition in left and passed >= left[partition]:
                     del left[partition]
                     consumer.incremental_unassign([TopicPartition(topic, partition)])
@@ -82,6 +82,14 @@ def read(settings: Settings, ends: list[int]) -> Iterator[Record]:
         raise _sentence(settings, error.args[0]) from error
     finally:
         consumer.close()
+
+
+def _headers(message: Any) -> Any:
+    """The headers; none where a name is no UTF-8: such a record has no tick's header that we could read."""
+    try:
+        return message.headers()
+    except UnicodeDecodeError:
+        return None
 
 
 def _consumer(settings: Settings) -> Any:

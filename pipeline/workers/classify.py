@@ -23,7 +23,7 @@ from pipeline.faustlib.fetch import Fetch
 from pipeline.faustlib.lanes import Lane, LostStateError
 from pipeline.log.append import Appender
 from pipeline.log.batch import PlaysRecord, classify
-from pipeline.log.dead_letters import dead_letter_headers
+from pipeline.log.dead_letters import dead_letter_headers, fitting
 from pipeline.log.read import log_reader
 from pipeline.log.restore import Restored, restore_memory
 from pipeline.metrics import ClassifyMetrics, metrics_file
@@ -105,6 +105,7 @@ class ClassifyLane:
         for entry in decoded.refused:
             key, value, headers = records[entry.offset]
             marked = dead_letter_headers(headers, self._topics.events.name, self._partition, entry)
+            value = fitting(value, marked)
             sends.append(self._appender.append(self._topics.dlq.name, self._partition, value, marked, key=key))
         await asyncio.gather(*sends)
 

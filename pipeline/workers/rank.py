@@ -6,13 +6,15 @@ The second Faust app: `count` has a lane per partition of `plays`, `rank` one pe
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import islice
+from typing import TypeVar
 
 import polars as pl
 
 from pipeline.codec.container import COUNTS_SCHEMA, TOP_SCHEMA, read_container, write_container
 from pipeline.codec.headers import CountsHeaders, HeaderError, RawHeaders, TopHeaders
 from pipeline.codec.records import kafka_records
-from pipeline.errors import RefusedError
+from pipeline.errors import RefusedError, UnavailableError
 from pipeline.faustlib.app import LogApp, build_app, run_worker
 from pipeline.faustlib.fetch import Fetch
 from pipeline.faustlib.lanes import Lane
@@ -25,6 +27,10 @@ from pipeline.topk.merge import Ranked, SlidingTop
 from pipeline.workers.count import restore_count
 
 _PROVISIONAL_EVERY_S = 1.0
+_SENDS_AT_ONCE = 1000
+
+
+Restored = TypeVar("Restored")
 
 
 class RankLane:
@@ -51,6 +57,8 @@ class RankLane:
             return  # not one of ours
         if known.rules != self._settings.rules.fingerprint:
             raise RefusedError(f"{self._topics.counts.name} was counted under other rules: {known.rules}")
+        if not 0 <= known.partition < self._settings.partitions:
+            return
         rows = read_container(value, COUNTS_SCHEMA)
         if rows.height:
             panes = rows["pane"].to_physical()
@@ -71,7 +79,9 @@ class RankLane:
 
     async def publish(self) -> None:
         """Give out what became final, and now and then how the newest window stands."""
-        await asyncio.gather(*[self._send(ranked) for ranked in self._top.finals()])
+        finals = self._top.finals()
+        while some := list(islice(finals, _SENDS_AT_ONCE)):
+            await asyncio.gather(*map(self._send, some))
         due = self._clock() - self._shown_at >= _PROVISIONAL_EVERY_S
         if due and self._top.counted > self._shown_counted:
             ranked = self._top.provisional()
@@ -103,7 +113,7 @@ def restore_rank(reader: Log, settings: Settings, shard: int, appender: Appender
     """
     topics, rules = topics_of(settings), settings.rules
     window_ms = settings.window_seconds * 1000
-    final = last_final(reader, topics.tops.name, shard)
+    final = last_final(reader, topics.tops.name, shard, rules.grace_ms)
     if final and (final.window_ms, final.k) != (window_ms, settings.top_k):
         raise RefusedError(
             f"{topics.tops.name} holds final lists of {final.k} artists over {final.window_ms // 1000} s, the settings say "
@@ -118,6 +128,8 @@ def restore_rank(reader: Log, settings: Settings, shard: int, appender: Appender
     lane._offset = start
     for record in reader.read(counts, shard, start, high):
         lane.fold(record.offset, record.headers, record.value)
+    if end is not None and top.watermark < end + rules.grace_ms:
+        raise UnavailableError(f"{counts} shard {shard} was read up to {top.watermark}, but {end} is final already")
     return lane
 
 
@@ -125,13 +137,15 @@ def make_app(settings: Settings) -> LogApp:
     """The count and rank worker of a run."""
     topics, appender = topics_of(settings), Appender(settings.bootstrap)
 
-    async def open_count(partition: int) -> Lane:
+    def restored(restore: Callable[[Log, Settings, int, Appender], Restored], partition: int) -> Restored:
         with log_reader(settings.bootstrap) as reader:
-            return await asyncio.to_thread(restore_count, reader, settings, partition, appender)
+            return restore(reader, settings, partition, appender)
+
+    async def open_count(partition: int) -> Lane:
+        return await asyncio.to_thread(restored, restore_count, partition)
 
     async def open_rank(shard: int) -> Lane:
-        with log_reader(settings.bootstrap) as reader:
-            lane = await asyncio.to_thread(restore_rank, reader, settings, shard, appender)
+        lane = await asyncio.to_thread(restored, restore_rank, shard)
         await lane.publish()
         return lane
 

@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.codec.events import NotAnEventError, decode
-from pipeline.codec.headers import TICK_HEADER, PlaysHeaders
+from pipeline.codec.headers import TICK_HEADER, PlaysHeaders, headers_of
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.settings import Settings
 from pipeline.topics import Topic, topics_of
@@ -88,7 +88,7 @@ def _event_time(message: Any) -> int:
     """What the record moves the watermark to; 0 for one that moves nothing."""
     appended_at = int(message.timestamp()[1])
     if message.value() is None:
-        return min(_tick(message.headers() or ()), appended_at)
+        return min(_tick(headers_of(message)), appended_at)
     try:
         played_at: int = decode(message.value()).played_at
         return min(played_at, appended_at)
@@ -102,5 +102,5 @@ def _tick(headers: Iterable[tuple[str, bytes | None]]) -> int:
 
 
 def _watermark(message: Any) -> int:
-    headers = PlaysHeaders.valid_at(message.offset(), message.headers())
+    headers = PlaysHeaders.valid_at(message.offset(), headers_of(message))
     return headers.watermark if headers else 0

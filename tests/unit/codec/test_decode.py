@@ -12,7 +12,7 @@ import schemas
 from pipeline.codec.batches import walk
 from pipeline.codec.columns import NotColumnarError, decode_columns, varint_width
 from pipeline.codec.decode import Decoded, decode
-from pipeline.codec.records import id_bytes
+from pipeline.codec.records import id_bytes, kafka_records, tolerant_records
 from pipeline.errors import UnavailableError
 from tests.unit.batches import NOON, Item, batch_bytes, body_of, event, framed, record, resealed, tick
 
@@ -240,3 +240,22 @@ def test_the_fast_path_s_fields_are_the_schema_s() -> None:
     names = [field["name"] for field in schemas.schema(schemas.EVENTS_SUBJECT, 1)["fields"]]
     decoded, _slow = both(SMALL)
     assert [name for name in decoded.events.columns if name in names] == names[1:]
+
+
+def test_a_header_name_that_is_no_utf_8_harms_nobody() -> None:
+    """The broker doesn't look at names; clients of other languages send bytes."""
+    raw = batch_bytes([record(event(1)), record(event(2), [("näme", b"x")]), tick(NOON)])
+    broken = resealed(raw.replace("näme".encode(), b"n\xff\xfeme"))
+    assert broken != resealed(raw)
+    for decoded in both(broken):
+        assert decoded.events["user_id"].to_list() == [1, 2]
+        assert len(decoded.ticks) == 1
+
+
+def test_the_tolerant_reader_agrees_with_aiokafka_s() -> None:
+    items = [record(event(1), [("a", b"1"), ("b", b"")]), tick(NOON), (b"k", b"v", []), (None, None, [])]
+    for options in ({"codec": 3}, {"append_time": NOON + 5}, {"timestamps": [NOON, NOON + 9, NOON - 9, NOON]}):
+        [batch] = walk(batch_bytes(items, base=50, **options))  # type: ignore[arg-type]
+        ours = [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in tolerant_records(batch)]
+        theirs = [(r.offset, r.timestamp, r.key, r.value, list(r.headers)) for r in kafka_records(batch)]
+        assert ours == theirs

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,3 +107,22 @@ def test_ranking_is_total_plays_descending_then_artist_ascending(plays: dict[int
     artists = np.array(list(plays), np.int64)
     expected = sorted(((a, n) for a, n in plays.items() if n), key=lambda entry: (-entry[1], entry[0]))[:k]
     assert top_k(artists, np.array(list(plays.values()), np.int64), k) == expected
+
+
+def test_artists_that_no_pane_holds_are_forgotten_and_the_lists_stay_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids come from outside: a client that makes them up must not fill the memory."""
+    monkeypatch.setattr("pipeline.topk.merge._FEWEST_ARTISTS", 20)
+    top, plays = SlidingTop(1, PANE, WINDOW, GRACE, K), []
+    lists: dict[int, list[tuple[int, int]]] = {}
+    for pane in range(0, 1000, PANE):
+        made_up = [(0, pane, 1_000_000 + pane + number) for number in range(10)]
+        plays += [*made_up, (0, pane, 1), (0, pane, 1), (0, pane, 2 + pane % 30)]
+        top.merge(0, pane_rows([play for play in plays if play[1] == pane], 0, pane))
+        top.advance(0, pane + 9, pane)
+        lists |= {ranked.window_end: ranked.places for ranked in top.finals()}
+        assert len(top._artists) <= 200
+        provisional = top.provisional()
+        if provisional:
+            counts = Counter(artist for _, time, artist in plays if pane + PANE - WINDOW <= time < pane + PANE)
+            assert provisional.places == sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:K]
+    assert lists == expected_finals(plays, 999)
