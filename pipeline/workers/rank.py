@@ -30,7 +30,7 @@ _PROVISIONAL_EVERY_S = 1.0
 _SENDS_AT_ONCE = 1000
 
 
-Restored = TypeVar("Restored")
+SomeLane = TypeVar("SomeLane", bound=Lane)
 
 
 class RankLane:
@@ -137,7 +137,7 @@ def make_app(settings: Settings) -> LogApp:
     """The count and rank worker of a run."""
     topics, appender = topics_of(settings), Appender(settings.bootstrap)
 
-    def restored(restore: Callable[[Log, Settings, int, Appender], Restored], partition: int) -> Restored:
+    def restored(restore: Callable[[Log, Settings, int, Appender], SomeLane], partition: int) -> SomeLane:
         with log_reader(settings.bootstrap) as reader:
             return restore(reader, settings, partition, appender)
 
