@@ -37,14 +37,15 @@ def _iso(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def print_top(top: Top, out: Console, title: str = "") -> None:
+def print_top(top: Top, out: Console) -> None:
     kind = "final" if top.final else "provisional"
-    out.print(top_table(top, f"{title or 'Top artists'}, {clock(top.start_ms)} to {clock(top.end_ms)[11:]} UTC, {kind}"))
+    out.print(f"Top artists from {clock(top.start_ms)} to {clock(top.end_ms)} UTC, {kind}")
+    out.print(top_table(top))
     if top.note:
         out.print(f"note: {top.note}", markup=False)
 
 
-def top_table(top: Top, title: str, marked: int | None = None) -> Table:
+def top_table(top: Top, title: str | None = None, marked: int | None = None) -> Table:
     """Ranked artists by name; the artist with the id `marked` stands out."""
     table = Table(title=title, title_justify="left")
     for heading in ("rank", "artist", "plays"):
