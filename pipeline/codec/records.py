@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import cramjam
-import numpy as np
 import polars as pl
 from aiokafka.errors import KafkaError
 from aiokafka.record.memory_records import MemoryRecords
@@ -163,10 +162,3 @@ def _row(record: Any) -> tuple[Any, ...]:
         id_tail,
         *(event[name] for name in EVENT_FIELDS),
     )
-
-
-def id_bytes(frame: pl.DataFrame) -> list[bytes]:
-    """The event ids of a frame, 16 bytes each."""
-    pairs = np.stack([frame["id_head"].to_numpy(), frame["id_tail"].to_numpy()], axis=1)
-    packed = pairs.astype("<u8").tobytes()
-    return [packed[at : at + 16] for at in range(0, len(packed), 16)]

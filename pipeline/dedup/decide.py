@@ -107,13 +107,10 @@ def _sightings(
         first = seen.firsts(entries, pending)
         rows, pending = pending[first], pending[~first]
         entry = entries[rows]
-        known = seen.slot[entry]
-        hit = ~beyond_horizon[rows] & (known >= oldest_slot[rows])
+        hit = ~beyond_horizon[rows] & (seen.slot[entry] >= oldest_slot[rows])
         duplicate[rows[hit]] = True
         first_offset[rows[hit]] = seen.offset[entry[hit]]
-        newer = ~hit & (slot[rows] > known)
-        seen.slot[entry[newer]] = slot[rows[newer]]
-        seen.offset[entry[newer]] = events.offset[rows[newer]]
+        seen.sight(entry[~hit], slot[rows[~hit]], events.offset[rows[~hit]])
     for row in pending.tolist():
         at = entries[row]
         if not beyond_horizon[row] and seen.slot[at] >= oldest_slot[row]:

@@ -81,10 +81,13 @@ class Seen:
         """Fold sightings in, in log order: the latest slot stands, of equal slots the earliest offset."""
         entries = self.entries(head, tail)
         for rows in self.rounds(entries):
-            entry = entries[rows]
-            later = slot[rows] > self.slot[entry]
-            self.slot[entry[later]] = slot[rows[later]]
-            self.offset[entry[later]] = offset[rows[later]]
+            self.sight(entries[rows], slot[rows], offset[rows])
+
+    def sight(self, entries: Rows, slot: npt.NDArray[np.int32], offset: Longs) -> None:
+        """Note sightings of different entries: a later slot replaces what was there."""
+        later = slot > self.slot[entries]
+        self.slot[entries[later]] = slot[later]
+        self.offset[entries[later]] = offset[later]
 
     def rounds(self, entries: Rows) -> Iterator[Rows]:
         """All rows, in rounds that hold each entry once: the k-th round has the k-th row of every entry."""

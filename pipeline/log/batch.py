@@ -9,8 +9,8 @@ from pipeline.codec.container import PLAYS_SCHEMA, write_container
 from pipeline.codec.decode import Decoded, Refused
 from pipeline.codec.event_columns import ENUMS
 from pipeline.codec.headers import PlaysHeaders
+from pipeline.codec.ids import join_ids
 from pipeline.dedup.decide import Decisions, Events, Memory, decide
-from pipeline.log.restore import join_ids
 from pipeline.outcomes import LABELS, Outcome
 from pipeline.rules import Rules
 

@@ -1,11 +1,10 @@
 """Where the second app's stages go on, read off the ends of their output logs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.codec.headers import CountsHeaders, HeaderError, TopHeaders
-from pipeline.log.read import Log
-
-_LOOK_BACK = (64, 1024, 16_384, 1 << 62)
+from pipeline.log.read import Log, Record, look_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,28 +24,26 @@ def last_counted(reader: Log, topic: str, shards: int, partition: int) -> Counte
 
 
 def _last_announcement(reader: Log, topic: str, shard: int, partition: int) -> Counted | None:
-    low, high = reader.bounds(topic, shard)
-    for count in _LOOK_BACK:
-        start, found = max(low, high - count), None
-        for record in reader.read(topic, shard, start, high):
+    def pick(records: Iterator[Record]) -> Counted | None:
+        found = None
+        for record in records:
             try:
                 headers = CountsHeaders.decode(record.headers)
             except HeaderError:
                 continue
             if headers.partition == partition and headers.complete:
                 found = Counted(headers.counted, headers.watermark)
-        if found or start == low:
-            return found
-    return None
+        return found
+
+    return look_back(reader, topic, shard, *reader.bounds(topic, shard), pick)
 
 
 def last_final(reader: Log, topic: str, shard: int, grace_ms: int) -> TopHeaders | None:
     """Headers of the final list with the latest window end, or None. One that its own watermark belies is none of ours."""
-    low, high = reader.bounds(topic, shard)
-    for count in _LOOK_BACK:
-        start = max(low, high - count)
+
+    def pick(records: Iterator[Record]) -> TopHeaders | None:
         found: TopHeaders | None = None
-        for record in reader.read(topic, shard, start, high):
+        for record in records:
             try:
                 headers = TopHeaders.decode(record.headers)
             except HeaderError:
@@ -54,6 +51,6 @@ def last_final(reader: Log, topic: str, shard: int, grace_ms: int) -> TopHeaders
             plausible = headers.final and headers.window_end <= headers.watermark - grace_ms
             if plausible and (found is None or headers.window_end > found.window_end):
                 found = headers
-        if found or start == low:
-            return found
-    return None
+        return found
+
+    return look_back(reader, topic, shard, *reader.bounds(topic, shard), pick)

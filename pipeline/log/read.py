@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -12,6 +12,8 @@ from pipeline.codec.headers import RawHeaders, headers_of
 from pipeline.errors import RefusedError, UnavailableError
 
 TIMEOUT_S = 30.0
+_FIRST_LOOK, _FARTHER = 4, 16  # records: those of `plays` may have megabytes
+Picked = TypeVar("Picked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,19 @@ class LogReader:
                     return
         finally:
             self._consumer.unassign()
+
+
+def look_back(
+    log: Log, topic: str, partition: int, low: int, high: int, pick: Callable[[Iterator[Record]], Picked | None]
+) -> Picked | None:
+    """What `pick` finds among the last records of [low, high), further and further back until it finds something."""
+    count = _FIRST_LOOK
+    while True:
+        start = max(low, high - count)
+        found = pick(log.read(topic, partition, start, high))
+        if found is not None or start == low:
+            return found
+        count *= _FARTHER
 
 
 @contextmanager

@@ -5,23 +5,20 @@
 3. fold every valid record from there to the end
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from pipeline.codec.container import PLAYS_SCHEMA, read_container
 from pipeline.codec.headers import PlaysHeaders
+from pipeline.codec.ids import split_ids
 from pipeline.dedup.decide import Memory
-from pipeline.dedup.seen import Ids
 from pipeline.errors import RefusedError, UnavailableError
-from pipeline.log.read import Log, Record
+from pipeline.log.read import Log, Record, look_back
 from pipeline.outcomes import Outcome
 from pipeline.rules import Rules, differences
-
-_LOOK_BACK = (4, 64, 1024, 1 << 62)
-"""How many records to look at for the last valid one, further and further back."""
 
 
 @dataclass(slots=True)
@@ -63,14 +60,14 @@ def restore_memory(reader: Log, topic: str, partition: int, rules: Rules) -> Res
 
 def last_valid(reader: Log, topic: str, partition: int, low: int, high: int) -> PlaysHeaders | None:
     """Headers of the last valid record below `high`, or None."""
-    for count in _LOOK_BACK:
-        start = max(low, high - count)
+
+    def pick(records: Iterator[Record]) -> PlaysHeaders | None:
         found = None
-        for record in reader.read(topic, partition, start, high):
+        for record in records:
             found = PlaysHeaders.valid_at(record.offset, record.headers) or found
-        if found or start == low:
-            return found
-    return None
+        return found
+
+    return look_back(reader, topic, partition, low, high, pick)
 
 
 def check_rules(topic: str, partition: int, headers: PlaysHeaders, rules: Rules) -> None:
@@ -100,22 +97,3 @@ def _fold(memory: Memory, record: Record, rules: Rules) -> None:
     head, tail = split_ids(rows["event_id"])
     slot = (rows["played_at"].to_physical().to_numpy() // rules.slot_ms).astype(np.int32)
     memory.seen.remember(head, tail, slot, rows["offset"].to_numpy())
-
-
-def split_ids(ids: pl.Series) -> tuple[Ids, Ids]:
-    """16-byte ids as two columns of unsigned little-endian halves."""
-    packed = ids.to_arrow().cast(pa.large_binary())
-    if isinstance(packed, pa.ChunkedArray):
-        packed = packed.combine_chunks()
-    offsets = np.frombuffer(packed.buffers()[1], np.int64)
-    data = np.frombuffer(packed.buffers()[2], np.uint8)
-    begin = int(offsets[packed.offset])
-    halves = data[begin : begin + 16 * len(packed)].view("<u8").reshape(-1, 2)
-    return halves[:, 0].copy(), halves[:, 1].copy()
-
-
-def join_ids(head: Ids, tail: Ids) -> pl.Series:
-    """The inverse of `split_ids`."""
-    packed = np.stack([head, tail], axis=1).astype("<u8", copy=False)
-    array = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(head), [None, pa.py_buffer(packed)])
-    return pl.Series("event_id", array.cast(pa.large_binary()), pl.Binary)

@@ -27,7 +27,7 @@ _NAMES = list(COUNTS_SCHEMA)
 class CountLane:
     """A partition of `plays`: its panes that can still change, and how far its log is counted."""
 
-    def __init__(self, settings: Settings, partition: int, appender: Appender | None) -> None:
+    def __init__(self, settings: Settings, partition: int, appender: Appender) -> None:
         self._settings, self._topics, self._rules = settings, topics_of(settings), settings.rules
         self._partition, self._appender = partition, appender
         self._counts = PaneCounts(self._rules)
@@ -70,7 +70,6 @@ class CountLane:
 
     async def _announce(self, changed: set[tuple[int, int]]) -> None:
         """Tell every shard, also those without a changed row: the watermark is news to all."""
-        assert self._appender is not None
         assert self._expected is not None
         counted, shards = self._expected - 1, self._settings.shards
         split: dict[int, list[tuple[int, int, int, int, int]]] = defaultdict(list)
@@ -80,7 +79,6 @@ class CountLane:
         await asyncio.gather(*(self._tell(shard, split[shard], counted) for shard in range(shards)))
 
     async def _tell(self, shard: int, rows: list[tuple[int, int, int, int, int]], counted: int) -> None:
-        assert self._appender is not None
         parts = [rows[at : at + _ROWS_PER_RECORD] for at in range(0, len(rows), _ROWS_PER_RECORD)] or [[]]
         for number, part in enumerate(parts, 1):
             headers = CountsHeaders(self._partition, self._watermark, counted, number, len(parts), self._rules.fingerprint)
