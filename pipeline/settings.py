@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     kafka_port: int = Field(19092, ge=1, le=65535, description="port of the embedded broker on 127.0.0.1")
     kafka_controller_port: int = Field(19093, ge=1, le=65535, description="port of the embedded broker's controller")
     kafka_heap_mb: int = Field(384, ge=128, description="heap of the embedded broker")
+    schema_registry_url: str | None = Field(
+        None, description="a Confluent-compatible schema registry; unset: the schemas folder"
+    )
+    schemas_dir: Path = Field(schemas.FOLDER, description="folder that is the embedded schema registry")
     clickhouse_dsn: str | None = Field(None, description="an existing ClickHouse server's DSN; unset: embedded engine")
     store_host: str = Field("127.0.0.1", description="address on which the store serves HTTP")
     store_port: int = Field(18123, ge=1, le=65535, description="port on which the store serves HTTP")
@@ -57,6 +61,9 @@ class Settings(BaseSettings):
     session_seconds: float = Field(10.0, ge=6, le=25, description="after how long without a heartbeat a worker is replaced")
     dlq_ceiling_ratio: float = Field(0.5, gt=0, le=1, description="share of invalid events that stops classify")
     dlq_ceiling_events: int = Field(20_000, ge=1, description="events over which that share is taken")
+    dlq_ceiling_consecutive: int = Field(
+        1_000, ge=1, description="invalid events of a partition in a row that stop classify"
+    )
 
     @field_validator("run")
     @classmethod

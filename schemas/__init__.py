@@ -36,11 +36,25 @@ class Limits:
     """Short hash of the limits' meaning (not of the file's comments or layout)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registry.yaml: schema id → (subject, version), and the mode in which a new version must fit the earlier ones."""
+
+    ids: dict[int, tuple[str, int]]
+    compatibility: str
+
+
+def read_registry(folder: Path = FOLDER) -> Registered:
+    """The registry.yaml of a folder like this one, as it is now. Raises OSError, yaml.YAMLError, KeyError, TypeError."""
+    document = yaml.safe_load((folder / "registry.yaml").read_text())
+    ids = {int(entry["id"]): (str(entry["subject"]), int(entry["version"])) for entry in document["schemas"]}
+    return Registered(ids, str(document["compatibility"]))
+
+
 @cache
 def registry() -> dict[int, tuple[str, int]]:
-    """Schema id → (subject, version)."""
-    document = yaml.safe_load((FOLDER / "registry.yaml").read_text())
-    return {entry["id"]: (entry["subject"], entry["version"]) for entry in document["schemas"]}
+    """Schema id → (subject, version), as of the first call."""
+    return read_registry().ids
 
 
 @cache

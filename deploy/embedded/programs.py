@@ -61,9 +61,7 @@ def _python(settings: Settings, name: str, module: str, address: str) -> Program
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of a process that must load the same settings: this process's, with every setting written out."""
     ours = {PREFIX + name.upper() for name in Settings.model_fields}
-    values = settings.model_dump(mode="json") | {
-        "data_dir": str(settings.data_dir.absolute()),
-        "cache_dir": str(settings.cache_dir.absolute()),
-    }
+    folders = {name: str(getattr(settings, name).absolute()) for name in ("data_dir", "cache_dir", "schemas_dir")}
+    values = settings.model_dump(mode="json") | folders
     written = {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
     return {name: value for name, value in os.environ.items() if name.upper() not in ours} | written

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline.codec.batches import Batch
-from pipeline.codec.columns import NotColumnarError, decode_columns
+from pipeline.codec.columns import NotColumnarError, decode_columns, schema_id_of
 from pipeline.codec.event_columns import FRAME_SCHEMA
+from pipeline.codec.known import Known, UndecidedSchemasError, embedded
 from pipeline.codec.plausible import split_implausible
 from pipeline.codec.records import Read, Refused, Tick, kafka_records, read_records
 
@@ -32,17 +33,31 @@ class Decoded:
 
 
 def decode(
-    batches: Sequence[Batch], wanted: int, partition: int, partitions: int, max_ahead_ms: int, *, fast: bool = True
+    batches: Sequence[Batch],
+    wanted: int,
+    partition: int,
+    partitions: int,
+    max_ahead_ms: int,
+    *,
+    fast: bool = True,
+    known: Known | None = None,
 ) -> Decoded:
-    """Decode the batches (contiguous, at least one reaching `wanted`), dropping what lies below offset `wanted`."""
+    """Decode the batches (contiguous, at least one reaching `wanted`), dropping what lies below offset `wanted`.
+
+    `known`: what the schema registry said so far; by default the versions in schemas/ and no others. Raises
+    UndecidedSchemasError where it must be asked first.
+    """
+    known = known or embedded()
     batches = [batch for batch in batches if batch.last >= wanted]
-    frames, slow = _columns(batches) if fast else ([], list(batches))
+    frames, slow = _columns(batches, known) if fast else ([], list(batches))
     columnar = sum(frame.height for frame in frames)
-    read = read_records(slow) if slow else Read()
+    read = read_records(slow, known) if slow else Read()
+    if read.undecided:
+        raise UndecidedSchemasError(read.undecided)
     if read.rows:
         frames.append(read.frame())
     events = pl.concat(frames) if len(frames) > 1 else frames[0] if frames else pl.DataFrame(schema=FRAME_SCHEMA)
-    if read.rows and columnar:
+    if len(frames) > 1:
         events = events.sort("offset")
     if batches[0].base < wanted:
         events = events.filter(pl.col("offset") >= wanted)
@@ -56,25 +71,41 @@ def decode(
     return Decoded(wanted, last, events, ticks, refused, last - wanted + 1 - found, columnar)
 
 
-def _columns(batches: list[Batch]) -> tuple[list[pl.DataFrame], list[Batch]]:
-    """What decodes as columns, in one go where possible, and the batches that must be read record by record."""
-    plain: list[Batch] = []
+def _columns(batches: list[Batch], known: Known) -> tuple[list[pl.DataFrame], list[Batch]]:
+    """What decodes as columns, all batches of a schema in one go where possible, and those that must be read by record."""
+    plain: dict[int, tuple[list[Batch], list[bytes]]] = {}
     slow: list[Batch] = []
     for batch in batches:
-        (slow if batch.count == 1 and _surely_no_event(batch) else plain).append(batch)
-    if not plain:
-        return [], slow
-    try:
-        return [decode_columns(plain)], slow
-    except NotColumnarError:
-        pass
-    frames = []
-    for batch in plain:
-        try:
-            frames.append(decode_columns([batch]))
-        except NotColumnarError:
+        body = None if batch.count == 1 and _surely_no_event(batch) else _body(batch)
+        schema_id = None if body is None else schema_id_of(body)
+        if body is None or schema_id is None or known.get(schema_id) is None:
             slow.append(batch)
+        else:
+            some, bodies = plain.setdefault(schema_id, ([], []))
+            some.append(batch)
+            bodies.append(body)
+    frames: list[pl.DataFrame] = []
+    for schema_id, (some, bodies) in plain.items():
+        writer = known.writer(schema_id)
+        try:
+            frames.append(decode_columns(some, bodies, writer))
+            continue
+        except NotColumnarError:
+            pass
+        for batch, body in zip(some, bodies, strict=True):
+            try:
+                frames.append(decode_columns([batch], [body], writer))
+            except NotColumnarError:
+                slow.append(batch)
     return frames, sorted(slow, key=lambda batch: batch.base)
+
+
+def _body(batch: Batch) -> bytes | None:
+    """The decompressed records; None where they don't decompress: the record path says what that means."""
+    try:
+        return batch.body()
+    except ValueError:
+        return None
 
 
 def _surely_no_event(batch: Batch) -> bool:

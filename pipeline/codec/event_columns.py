@@ -15,9 +15,13 @@ import schemas
 
 
 class Kind(Enum):
+    """How a field lies in an event's bytes. Ours are of the first three; versions of the schema may have others beside."""
+
     NUMBER = auto()
     STRING = auto()
     BOOLEAN = auto()
+    BYTES = auto()
+    FIXED = auto()
 
 
 def _schema_fields() -> list[tuple[str, Any]]:

@@ -3,12 +3,17 @@
 import io
 import struct
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import fastavro
 
 import schemas
+from pipeline.codec.event_columns import Kind
+from pipeline.codec.known import Known, UnknownSchemaError
+from pipeline.codec.writer import Writer, reader_schema
+
+FRAME_SIZE = 5
+"""Magic byte and schema id."""
 
 
 class NotAnEventError(ValueError):
@@ -19,18 +24,24 @@ class NotAnEventError(ValueError):
         self.reason = reason
 
 
-def decode_event(value: bytes) -> Mapping[str, Any]:
-    """The event's fields, ints and enums as unchecked numbers. Raises NotAnEventError."""
+def decode_event(value: bytes, known: Known) -> Mapping[str, Any]:
+    """The event's fields, ours alone, ints and enums as unchecked numbers.
+
+    Raises NotAnEventError; UndecidedSchemasError where its schema's id was not asked of the registry yet.
+    """
     limit = schemas.limits().max_event_bytes
     if len(value) > limit:
         raise NotAnEventError("too_large", f"the value has {len(value)} bytes, an event at most {limit}")
     if len(value) < 5 or value[0] != 0:
         raise NotAnEventError("wrong_magic", "the value does not begin with byte 0 and a 4-byte schema id")
-    writer = _writer_schema(int.from_bytes(value[1:5], "big"))
+    try:
+        writer = known.writer(int.from_bytes(value[1:5], "big"))
+    except UnknownSchemaError as error:
+        raise NotAnEventError("unknown_schema", str(error)) from None
     stream = io.BytesIO(value)
     stream.seek(5)
     try:
-        event = fastavro.schemaless_reader(stream, writer, _reader_schema())
+        event: dict[str, Any] = fastavro.schemaless_reader(stream, writer.parsed, reader_schema())
     except (EOFError, IndexError, ValueError, TypeError, OverflowError, struct.error, MemoryError) as error:
         raise NotAnEventError(
             "undecodable", f"the body is no event of its schema: {type(error).__name__} {error}"
@@ -38,28 +49,50 @@ def decode_event(value: bytes) -> Mapping[str, Any]:
     if stream.tell() != len(value):
         raise NotAnEventError("trailing_bytes", f"{len(value) - stream.tell()} bytes follow the event")
     _require_strict(value, writer)
-    decoded: Mapping[str, Any] = event
-    return decoded
+    for name in writer.symbols:
+        event[name] = writer.ours(name, event[name])
+    return event
 
 
-def _require_strict(value: bytes, writer: Any) -> None:
-    """fastavro wraps numbers of more than 64 bits and takes any byte for a boolean; the event must hold neither."""
-    position = 5
-    for entry in writer["fields"]:
-        match entry["type"]:
-            case "long":
-                _number, position = read_long(value, position)
-            case "string":
+def _require_strict(value: bytes, writer: Writer) -> None:
+    """fastavro wraps numbers of more than 64 bits, counts a union's branches from the end, takes any byte for a boolean, and
+    any number where a field was widened to a long. The event must hold none of that."""
+    position = FRAME_SIZE
+    for field in writer.fields:
+        if field.nullable:
+            branch, position = read_long(value, position)
+            if branch not in (0, 1):
+                raise NotAnEventError("undecodable", f"{field.name} is of branch {branch} of two")
+            if branch == field.null_branch:
+                continue
+        match field.kind:
+            case Kind.NUMBER:
+                number, position = read_long(value, position)
+                # Ours are checked on columns, with the limits.
+                if not field.is_ours and not field.least <= number < field.below:
+                    raise NotAnEventError("undecodable", f"{field.name}={number} is out of its type's range")
+            case Kind.STRING | Kind.BYTES:
                 size, position = read_long(value, position)
+                if size < 0:  # fastavro would take all the rest
+                    raise NotAnEventError("undecodable", f"{field.name} has a length of {size}")
+                if field.kind is Kind.STRING and not field.is_ours:  # fastavro passes over it unread
+                    _require_text(value[position : position + size], field.name)
                 position += size
-            case "boolean":
+            case Kind.BOOLEAN:
                 if value[position] > 1:
-                    raise NotAnEventError(
-                        "undecodable", f"{entry['name']} is byte {value[position]}, neither true nor false"
-                    )
+                    raise NotAnEventError("undecodable", f"{field.name} is byte {value[position]}, neither true nor false")
                 position += 1
-            case fixed:
-                position += fixed["size"]
+            case Kind.FIXED:
+                position += field.size
+    if position != len(value):
+        raise NotAnEventError("undecodable", f"the fields end at byte {position} of {len(value)}")
+
+
+def _require_text(packed: bytes, name: str) -> None:
+    try:
+        packed.decode()
+    except UnicodeDecodeError as error:
+        raise NotAnEventError("undecodable", f"{name} is no UTF-8: {error}") from error
 
 
 def read_long(value: bytes, position: int) -> tuple[int, int]:
@@ -75,34 +108,3 @@ def read_long(value: bytes, position: int) -> tuple[int, int]:
     if raw >= 1 << 64 or shift > 63:
         raise NotAnEventError("undecodable", "a number does not fit into 64 bits")
     return (raw >> 1) ^ -(raw & 1), position
-
-
-@cache
-def _reader_schema() -> Any:
-    return fastavro.parse_schema(_widened(schemas.schema(schemas.EVENTS_SUBJECT, 1)))
-
-
-def _writer_schema(schema_id: int) -> Any:
-    try:
-        return _known_writer(schema_id)
-    except KeyError:
-        raise NotAnEventError("unknown_schema", f"schema id {schema_id} is no version of {schemas.EVENTS_SUBJECT}") from None
-
-
-@cache
-def _known_writer(schema_id: int) -> Any:
-    subject, version = schemas.registry()[schema_id]
-    if subject != schemas.EVENTS_SUBJECT:
-        raise KeyError(schema_id)
-    return fastavro.parse_schema(_widened(schemas.schema(subject, version)))
-
-
-def _widened(document: dict[str, Any]) -> dict[str, Any]:
-    """The schema with every int, enum and timestamp as a plain long: the same bytes, and ranges are checked on columns."""
-
-    def widen(kind: Any) -> Any:
-        name = kind["type"] if isinstance(kind, dict) else kind
-        return "long" if name in ("int", "long", "enum") else kind
-
-    fields = [{"name": entry["name"], "type": widen(entry["type"])} for entry in document["fields"]]
-    return {**document, "fields": fields}

@@ -14,6 +14,7 @@ import fastavro
 import schemas
 from pipeline.codec.event_columns import ENUMS
 from pipeline.codec.event_fields import NotAnEventError, decode_event
+from pipeline.codec.known import Known, embedded
 from schemas.model import PlaybackEvent
 
 __all__ = ["FRAME", "NotAnEventError", "decode", "encode", "key_of"]
@@ -27,18 +28,21 @@ def key_of(identity: int) -> bytes:
     return struct.pack(">q", identity)
 
 
-def encode(event: PlaybackEvent) -> bytes:
-    """The record value of one event, under version 1 of the schema."""
+def encode(event: PlaybackEvent, schema_id: int | None = None) -> bytes:
+    """The record value of one event, under version 1 of the schema; `schema_id`: where it is another than in schemas/."""
     row = event.model_dump() | {"event_id": event.event_id.bytes}
-    out = io.BytesIO(FRAME.pack(0, schemas.schema_id(schemas.EVENTS_SUBJECT, 1)))
+    out = io.BytesIO(FRAME.pack(0, schema_id or schemas.schema_id(schemas.EVENTS_SUBJECT, 1)))
     out.seek(FRAME.size)
     fastavro.schemaless_writer(out, _schema(1), row)
     return out.getvalue()
 
 
-def decode(value: bytes) -> PlaybackEvent:
-    """The event in a record value. Raises NotAnEventError (also for implausible values)."""
-    fields = dict(decode_event(value))
+def decode(value: bytes, known: Known | None = None) -> PlaybackEvent:
+    """The event in a record value; `known`: other schemas than those in schemas/.
+
+    Raises NotAnEventError (also for implausible values), UndecidedSchemasError.
+    """
+    fields = dict(decode_event(value, known or embedded()))
     fields["event_id"] = UUID(bytes=fields["event_id"])
     try:
         fields |= {name: dict(enumerate(symbols))[fields[name]] for name, symbols in ENUMS.items()}

@@ -17,6 +17,7 @@ from pipeline.codec.batches import Batch
 from pipeline.codec.event_columns import EVENT_FIELDS, FRAME_SCHEMA
 from pipeline.codec.event_fields import NotAnEventError, decode_event, read_long
 from pipeline.codec.headers import TICK_HEADER
+from pipeline.codec.known import Known, UndecidedSchemasError
 from pipeline.errors import UnavailableError
 
 _TICK_DIGITS = 18
@@ -60,6 +61,8 @@ class Read:
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     ticks: list[Tick] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    undecided: set[int] = field(default_factory=set)
+    """Schema ids that must be asked of the registry before any of this counts."""
 
     def frame(self) -> pl.DataFrame:
         return pl.DataFrame(self.rows, FRAME_SCHEMA, orient="row")
@@ -113,27 +116,29 @@ def _bytes_at(body: bytes, position: int) -> tuple[bytes | None, int]:
     return (None, position) if size < 0 else (body[position : position + size], position + size)
 
 
-def read_records(batches: Iterable[Batch]) -> Read:
+def read_records(batches: Iterable[Batch], known: Known) -> Read:
     """Every record of the batches as a row, a tick or a refusal; markers of transactions are none of them."""
     read = Read()
     for batch in batches:
         if batch.control:
             continue
         for record in kafka_records(batch):
-            _sort_in(record, batch.transactional, read)
+            _sort_in(record, batch.transactional, known, read)
     return read
 
 
-def _sort_in(record: Any, transactional: bool, read: Read) -> None:
+def _sort_in(record: Any, transactional: bool, known: Known, read: Read) -> None:
     try:
         if transactional:
             raise NotAnEventError("transactional", "the record is part of a transaction, which no reader here waits for")
         if record.value is None:
             read.ticks.append(Tick(record.offset, record.timestamp, tick_clock(record.headers)))
             return
-        read.rows.append(_row(record))
+        read.rows.append(_row(record, known))
     except NotAnEventError as error:
         read.refused.append(Refused(record.offset, record.timestamp, error.reason, str(error)))
+    except UndecidedSchemasError as error:
+        read.undecided.update(error.ids)
 
 
 def tick_clock(headers: Iterable[tuple[str, bytes | None]]) -> int:
@@ -148,10 +153,10 @@ def tick_clock(headers: Iterable[tuple[str, bytes | None]]) -> int:
     return int(digits[:_TICK_DIGITS])
 
 
-def _row(record: Any) -> tuple[Any, ...]:
+def _row(record: Any, known: Known) -> tuple[Any, ...]:
     if record.key is None or len(record.key) != 8:
         raise NotAnEventError("wrong_key", "the key is not user_id as 8 bytes, big-endian")
-    event = decode_event(record.value)
+    event = decode_event(record.value, known)
     id_head, id_tail = struct.unpack("<QQ", event["event_id"])
     return (
         record.offset,

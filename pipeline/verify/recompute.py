@@ -5,16 +5,17 @@ Pure: no clock, no I/O. All times are integer epoch milliseconds.
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipeline.outcomes import Outcome
 from pipeline.rules import Rules
 from pipeline.verify.columns import Columns
-from pipeline.verify.decode import Decoder, InvalidEventError
+from pipeline.verify.decode import Decoder, Lookup
 from pipeline.verify.finals import FinalList, final_lists
 from pipeline.verify.partitioner import partition_of
+from pipeline.verify.walk import InvalidEventError
 
 TICK_HEADER = "listening-tick"
 EARLIEST_TICK = 946_684_800_000
@@ -57,6 +58,8 @@ class PartitionFold:
     partition: int
     rules: Rules
     decoder: Decoder
+    unknown_then: frozenset[int] = frozenset()
+    """Offsets whose schema the registry did not have when they were classified: it said no, and so they stay invalid."""
     watermark: int = 0
     kinds: bytearray = field(default_factory=bytearray)
     """By offset: an `Outcome`, TICK or ABSENT."""
@@ -97,7 +100,7 @@ class PartitionFold:
         rules = self.rules
         if value is None:
             raise InvalidEventError("no value, and no tick")
-        event = self.decoder.decode(value)
+        event = self.decoder.decode(value, was_unknown=offset in self.unknown_then)
         event_id: bytes = event["event_id"]
         played_at: int = event["played_at"]
         if key != event["user_id"].to_bytes(8, "big"):
@@ -167,11 +170,28 @@ class Recomputed:
 
 
 def recompute(
-    records: Iterable[Record], *, ends: list[int], rules: Rules, window_ms: int, top_k: int, shards: int
+    records: Iterable[Record],
+    *,
+    ends: list[int],
+    rules: Rules,
+    window_ms: int,
+    top_k: int,
+    shards: int,
+    lookup: Lookup | None = None,
+    unknown_then: Collection[tuple[int, int]] = (),
 ) -> Recomputed:
-    """Fold the records of every partition's [0, end); those of one partition come in the order of their offsets."""
-    decoder = Decoder()
-    folds = [PartitionFold(partition, rules, decoder) for partition in range(rules.partitions)]
+    """Fold the records of every partition's [0, end); those of one partition come in the order of their offsets.
+
+    `lookup`: the schema registry. `unknown_then`: (partition, offset) of records whose schema it did not have at the time.
+    """
+    decoder = Decoder(lookup)
+    offsets: dict[int, set[int]] = {}
+    for partition, offset in unknown_then:
+        offsets.setdefault(partition, set()).add(offset)
+    folds = [
+        PartitionFold(partition, rules, decoder, frozenset(offsets.get(partition, ())))
+        for partition in range(rules.partitions)
+    ]
     adds = [fold.add for fold in folds]
     for partition, offset, appended_at, key, value, headers in records:
         adds[partition](offset, appended_at, key, value, headers)

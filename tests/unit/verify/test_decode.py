@@ -2,7 +2,8 @@ import random
 
 import pytest
 
-from pipeline.verify.decode import Decoder, InvalidEventError
+from pipeline.verify.decode import Decoder
+from pipeline.verify.walk import InvalidEventError
 from tests.unit.verify.logs import FRAME, body, fields
 
 DECODER = Decoder()

@@ -1,0 +1,60 @@
+"""Whether one version of a schema can follow others, in the registry's mode. By Apache Avro's own checker.
+
+Modes as Confluent defines them: BACKWARD: the new one reads what the last one wrote; FORWARD: the other way round; FULL:
+both; …_TRANSITIVE: with every earlier version; NONE: anything.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import avro.errors
+import avro.schema
+from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
+
+from pipeline.errors import ListeningError
+from pipeline.registry.registry import Version
+
+MODES = ("NONE", *(mode + suffix for mode in ("BACKWARD", "FORWARD", "FULL") for suffix in ("", "_TRANSITIVE")))
+
+
+def parse(text: str, where: str) -> dict[str, Any]:
+    """The schema as a dictionary. Raises ListeningError naming `where` for what is no Avro record schema."""
+    try:
+        document = json.loads(text)
+        avro.schema.make_avsc_object(document)
+    except (ValueError, avro.errors.AvroException, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ListeningError(f"{where} is no Avro schema: {error}") from error
+    if not isinstance(document, dict) or document.get("type") != "record":
+        raise ListeningError(f"{where} is no Avro record")
+    return document
+
+
+def problems(reader: dict[str, Any], writer: dict[str, Any]) -> list[str]:
+    """Why data written under `writer` can't be read under `reader`; empty where it can."""
+    checker: Any = ReaderWriterCompatibilityChecker
+    found = checker().get_compatibility(_parsed(reader), _parsed(writer))
+    if found.compatibility is SchemaCompatibilityType.compatible:
+        return []
+    kinds = ", ".join(sorted(kind.value.replace("_", " ") for kind in found.incompatibilities))
+    places = ", ".join(sorted(place for place in found.locations if place != "/"))
+    return [f"{kinds} ({'; '.join(sorted(found.messages))}){' at ' + places if places else ''}"]
+
+
+def why_not_next(new: dict[str, Any], earlier: Sequence[Version], mode: str) -> list[str]:
+    """Sentences against making `new` the version after `earlier` (oldest first); empty where it may be."""
+    if mode not in MODES:
+        return [f"the registry's compatibility mode {mode} is none of {', '.join(MODES)}"]
+    against = earlier if mode.endswith("_TRANSITIVE") else earlier[-1:]
+    sentences = []
+    for version in against:
+        old = json.loads(version.text)
+        if mode.startswith(("BACKWARD", "FULL")):
+            sentences += [f"it can't read events of version {version.version}: {why}" for why in problems(new, old)]
+        if mode.startswith(("FORWARD", "FULL")):
+            sentences += [f"version {version.version} can't read its events: {why}" for why in problems(old, new)]
+    return sentences
+
+
+def _parsed(document: dict[str, Any]) -> Any:
+    return avro.schema.make_avsc_object(document)
