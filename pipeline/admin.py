@@ -53,6 +53,19 @@ def ensure_topics(settings: Settings) -> None:
         _check(topic, len(metadata[topic.name].partitions), {k: v.value for k, v in actual[topic.name].items()}, settings)
 
 
+def require_run(settings: Settings) -> None:
+    """Raise RefusedError where the run has no source topic; UnavailableError without an answer."""
+    topic, client = topics_of(settings).events.name, _client(settings)
+    try:
+        found = client.list_topics(timeout=ANSWER_SECONDS).topics
+    except KafkaException as error:
+        raise _sentence(settings, error) from error
+    if topic not in found:
+        raise RefusedError(
+            f"There is no topic {topic} at {settings.bootstrap}: name the run with --run, or make it with `listening up`."
+        )
+
+
 def topic_id(settings: Settings, topic: str) -> str:
     """The id that the broker gave the topic when it was made; another one means another topic of the same name.
 

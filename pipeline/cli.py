@@ -1,18 +1,15 @@
 """`listening`: the commands. Progress goes to stderr, results to stdout; exit codes are pipeline.errors.Exit."""
 
-import json
 import sys
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pipeline import report, settings
+from pipeline.commands import dlq, schemas, tick
+from pipeline.commands.shared import Json, Run, instant, out, print_json, with_broker
 from pipeline.errors import Exit, ListeningError
-from pipeline.settings import Settings
 
-_ANSWER_SECONDS = 5.0
 START, EXPLORE, CHECK, TOOLS = "Start", "Explore", "Check", "Tools"
 
 app = typer.Typer(
@@ -23,14 +20,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
-
-Run = Annotated[str | None, typer.Option("--run", metavar="NAME", help="The run, instead of LISTENING_RUN.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, default=str))
 
 
 @app.command(rich_help_panel=START)
@@ -79,9 +68,9 @@ def produce(
     except ValidationError as error:
         detail = error.errors()[0]
         raise typer.BadParameter(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}") from None
-    chosen = _with_broker(run)
+    chosen = with_broker(run)
     produced = publish(chosen, scenario, rate=rate, realtime=realtime, show_progress=not as_json, wait=wait)
-    _print_json(report.produced_json(produced)) if as_json else report.print_produced(produced, chosen, out)
+    print_json(report.produced_json(produced)) if as_json else report.print_produced(produced, chosen, out)
     if produced.failed or produced.unknown:
         raise typer.Exit(Exit.CHECK_FAILED)
 
@@ -98,8 +87,8 @@ def top(
     from pipeline.store.queries import top as query
 
     chosen = settings.load(run=run)
-    found = query(chosen, k, window or chosen.window_seconds, _instant(at))
-    _print_json(report.top_json(found)) if as_json else report.print_top(found, out)
+    found = query(chosen, k, window or chosen.window_seconds, instant(at, "--at"))
+    print_json(report.top_json(found)) if as_json else report.print_top(found, out)
 
 
 @app.command(rich_help_panel=EXPLORE)
@@ -108,7 +97,7 @@ def sql(query: Annotated[str, typer.Argument(help="One SELECT.")], run: Run = No
     from pipeline.store.ask import sql as ask
 
     table = ask(settings.load(run=run), query)
-    _print_json(report.readable_rows(table)) if as_json else report.print_table(table, out)
+    print_json(report.readable_rows(table)) if as_json else report.print_table(table, out)
 
 
 @app.command(rich_help_panel=EXPLORE)
@@ -121,7 +110,7 @@ def story(
     copies = query(settings.load(run=run), event_id)
     if not copies:
         raise ListeningError(f"no stored event has the id {event_id} (skipped ones are only counted)")
-    _print_json(report.story_json(copies)) if as_json else report.print_story(event_id, copies, out)
+    print_json(report.story_json(copies)) if as_json else report.print_story(event_id, copies, out)
 
 
 @app.command(rich_help_panel=CHECK)
@@ -133,8 +122,8 @@ def verify(
     """Recompute everything from the log, independently, and compare with the store to the last row."""
     from pipeline.verify.verify import verify as check
 
-    verdict = check(_with_broker(run), timeout=timeout, show_progress=not as_json)
-    _print_json(verdict.as_json()) if as_json else verdict.render(out)
+    verdict = check(with_broker(run), timeout=timeout, show_progress=not as_json)
+    print_json(verdict.as_json()) if as_json else verdict.render(out)
     if not verdict.exact:
         raise typer.Exit(Exit.CHECK_FAILED)
 
@@ -143,7 +132,7 @@ def verify(
 def show_settings(run: Run = None, as_json: Json = False) -> None:
     """Every LISTENING_ variable: its value, default, meaning and where the value comes from."""
     entries = report.settings_entries(settings.load(run=run), {"run": run} if run else {})
-    _print_json(entries) if as_json else report.print_settings(entries, out)
+    print_json(entries) if as_json else report.print_settings(entries, out)
 
 
 @app.command(rich_help_panel=TOOLS)
@@ -159,26 +148,12 @@ def delete(
     if not yes:
         folder = settings.load(run=run).run_dir
         raise ListeningError(f"this would delete the topics of {run} and {folder}: say --yes if you mean it")
-    delete_run(_with_broker(run))
+    delete_run(with_broker(run))
 
 
-def _with_broker(run: str | None) -> Settings:
-    """The settings, once Kafka has answered. Raises UnavailableError within seconds where it is not up."""
-    from pipeline.admin import wait_for_broker
-
-    chosen = settings.load(run=run)
-    wait_for_broker(chosen, _ANSWER_SECONDS)
-    return chosen
-
-
-def _instant(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"--at {text} is no ISO 8601 time such as 2026-11-23T12:00:00") from None
-    return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+app.command("tick", rich_help_panel=START)(tick.tick)
+app.add_typer(dlq.app, rich_help_panel=EXPLORE)
+app.add_typer(schemas.app, rich_help_panel=TOOLS)
 
 
 def main() -> None:

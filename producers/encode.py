@@ -18,14 +18,16 @@ from producers.listeners.sessions import SERVICES
 VOCABULARIES = {"service": SERVICES, "country": COUNTRIES}
 
 
-def encode_columns(columns: Columns, vocabularies: dict[str, tuple[str, ...]] = VOCABULARIES) -> tuple[bytes, list[int]]:
+def encode_columns(
+    columns: Columns, vocabularies: dict[str, tuple[str, ...]] = VOCABULARIES, schema_id: int | None = None
+) -> tuple[bytes, list[int]]:
     """All events of n >= 1 rows in one buffer, and the n + 1 positions between which they lie.
 
     `columns` has every field of the schema: event_id uint8[n, 16], numbers and enums (as index) int64, booleans bool,
-    strings as an index into their vocabulary.
+    strings as an index into their vocabulary. `schema_id`: of version 1, where it is another than in schemas/.
     """
     fields = schemas.schema(schemas.EVENTS_SUBJECT, 1)["fields"]
-    cells = [_frame(height(columns))]
+    cells = [_frame(height(columns), schema_id or schemas.schema_id(schemas.EVENTS_SUBJECT, 1))]
     cells += [_cells(field["type"], columns[field["name"]], vocabularies.get(field["name"], ())) for field in fields]
     used = np.concatenate([mask for _, mask in cells], axis=1)
     bounds = np.concatenate([[0], np.cumsum(used.sum(axis=1))])
@@ -65,8 +67,8 @@ def varints(values: Array) -> tuple[Array, Array]:
     return (groups & 0x7F).astype(np.uint8) | more << 7, used
 
 
-def _frame(count: int) -> tuple[Array, Array]:
-    frame = np.frombuffer(FRAME.pack(0, schemas.schema_id(schemas.EVENTS_SUBJECT, 1)), np.uint8)
+def _frame(count: int, schema_id: int) -> tuple[Array, Array]:
+    frame = np.frombuffer(FRAME.pack(0, schema_id), np.uint8)
     return np.broadcast_to(frame, (count, FRAME.size)), np.ones((count, FRAME.size), np.bool_)
 
 

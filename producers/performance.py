@@ -30,8 +30,16 @@ class Performance:
     """Publishes steps of a script one after the other; the clock is the scenario's."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, pace: Pace, bar: ProgressBar, interrupt: Interrupt, start: int
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        pace: Pace,
+        bar: ProgressBar,
+        interrupt: Interrupt,
+        start: int,
+        schema_id: int,
     ) -> None:
+        self._schema_id = schema_id
         self._pane_ms = settings.rules.pane_ms
         self._ledger, self._pace, self._bar, self._interrupt = ledger, pace, bar, interrupt
         self._publisher, self._ticker = EventPublisher(settings, interrupt), Ticker(settings, interrupt)
@@ -71,7 +79,7 @@ class Performance:
     def _publish(self, rows: Columns, answers: Answers) -> None:
         """One step's rows: pane by pane, and the tick of each pane that is over before the rows go on."""
         sent_at = rows["sent_at"]
-        buffer, bounds = encode_columns(rows)
+        buffer, bounds = encode_columns(rows, schema_id=self._schema_id)
         values = [buffer[begin:end] for begin, end in pairwise(bounds)]
         keys = encode_keys(rows["user_id"])
         for first, past in _panes(sent_at, self._pane_ms):

@@ -5,7 +5,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import schemas
 from pipeline.admin import ensure_topics
+from pipeline.registry.registry import id_of_version_1, open_registry, subject_of
 from pipeline.rules import Rules
 from pipeline.settings import Settings
 from producers.catalogue.artists import build_catalogue
@@ -81,10 +83,11 @@ def produce(
     longer, until the last windows can be final. Ctrl-C while it publishes ends it in
     order, see `Produced.interrupted`; before that it raises KeyboardInterrupt.
     Raises ClockError before anything is published where the clock would begin in the run's past, RefusedError for topics
-    that differ, UnavailableError where the broker doesn't answer.
+    that differ, UnavailableError where the broker or the schema registry doesn't answer.
     """
     with Interrupt() as interrupt:
         ensure_topics(settings)
+        schema_id = id_of_version_1(open_registry(settings), subject_of(settings, schemas.EVENTS_SUBJECT))
         refuse_another_clock(settings, _span(scenario, settings, realtime=realtime)[0])
         catalogue, people = build_catalogue(scenario.artists, scenario.seed), build_people(scenario.users, scenario.seed)
         publish_artists(settings, catalogue, interrupt)
@@ -98,7 +101,7 @@ def produce(
         began, seconds = time.monotonic(), 0.0
         try:
             with ProgressBar(scenario.events, wanted=show_progress) as bar:
-                performance = Performance(settings, ledger, pace, bar, interrupt, start)
+                performance = Performance(settings, ledger, pace, bar, interrupt, start, schema_id)
                 try:
                     performance.run(script(scenario, catalogue, people, settings.rules, start), end)
                 finally:

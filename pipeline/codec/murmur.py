@@ -26,3 +26,8 @@ def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[A
     h *= _M
     h ^= h >> np.uint32(15)
     return (h & np.uint32(0x7FFFFFFF)) % np.uint32(partitions)
+
+
+def partition_of_key(key: bytes, partitions: int) -> int:
+    """The partition of one 8-byte key."""
+    return int(partition_of(np.frombuffer(key, ">u8").astype(np.uint64), partitions)[0])

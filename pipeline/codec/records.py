@@ -134,7 +134,7 @@ def _sort_in(record: Any, transactional: bool, known: Known, read: Read) -> None
         if record.value is None:
             read.ticks.append(Tick(record.offset, record.timestamp, tick_clock(record.headers)))
             return
-        read.rows.append(_row(record, known))
+        read.rows.append(row_of(record, known))
     except NotAnEventError as error:
         read.refused.append(Refused(record.offset, record.timestamp, error.reason, str(error)))
     except UndecidedSchemasError as error:
@@ -153,7 +153,8 @@ def tick_clock(headers: Iterable[tuple[str, bytes | None]]) -> int:
     return int(digits[:_TICK_DIGITS])
 
 
-def _row(record: Any, known: Known) -> tuple[Any, ...]:
+def row_of(record: Any, known: Known) -> tuple[Any, ...]:
+    """A row of `FRAME_SCHEMA`, its values not checked for plausibility. Raises NotAnEventError, UndecidedSchemasError."""
     if record.key is None or len(record.key) != 8:
         raise NotAnEventError("wrong_key", "the key is not user_id as 8 bytes, big-endian")
     event = decode_event(record.value, known)

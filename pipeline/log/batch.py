@@ -38,16 +38,8 @@ class PlaysRecord:
 def classify(memory: Memory, decoded: Decoded, rules: Rules) -> PlaysRecord:
     """Fold a decoded range into the memory; the outcomes as a record."""
     frame = decoded.events
-    events = Events(
-        offset=frame["offset"].to_numpy(),
-        appended_at=frame["appended_at"].to_numpy(),
-        id_head=frame["id_head"].to_numpy(),
-        id_tail=frame["id_tail"].to_numpy(),
-        played_at=frame["played_at"].to_numpy(),
-        ms_played=frame["ms_played"].to_numpy(),
-    )
     ticks = [(tick.offset, min(tick.clock, tick.appended_at)) for tick in decoded.ticks]
-    decisions = decide(memory, events, ticks, decoded.last + 1, rules)
+    decisions = decide(memory, events_of(frame), ticks, decoded.last + 1, rules)
     counts = np.bincount(decisions.outcome, minlength=len(Outcome))
     counts[Outcome.INVALID] = len(decoded.refused)
     rows = _rows(frame, decisions)
@@ -61,6 +53,18 @@ def classify(memory: Memory, decoded: Decoded, rules: Rules) -> PlaysRecord:
         absent=decoded.absent,
         watermark=memory.watermark,
         value=write_container(rows, "Play") if rows.height else b"",
+    )
+
+
+def events_of(frame: pl.DataFrame) -> Events:
+    """What is decided by, of a frame of `FRAME_SCHEMA`."""
+    return Events(
+        offset=frame["offset"].to_numpy(),
+        appended_at=frame["appended_at"].to_numpy(),
+        id_head=frame["id_head"].to_numpy(),
+        id_tail=frame["id_tail"].to_numpy(),
+        played_at=frame["played_at"].to_numpy(),
+        ms_played=frame["ms_played"].to_numpy(),
     )
 
 

@@ -4,7 +4,9 @@ from pipeline.codec.headers import HeaderList
 from pipeline.codec.records import Refused
 from pipeline.topics import MAX_MESSAGE_BYTES
 
-_PREFIX = "__connect.errors."
+PREFIX = "__connect.errors."
+APPENDED_AT = "listening.appended.at"
+"""Header of an entry: the broker's time of the source record, epoch ms."""
 LEFT_OUT = "listening.value.bytes"
 """Header of an entry whose value is too large for any record of ours: its size. The source still holds the value."""
 
@@ -20,7 +22,8 @@ def dead_letter_headers(original: HeaderList, topic: str, partition: int, refuse
         "exception.class.name": refused.reason,
         "exception.message": refused.message,
     }
-    return [*original, *((_PREFIX + name, text.encode()) for name, text in entries.items())]
+    own = [(APPENDED_AT, b"%d" % refused.appended_at)]
+    return [*original, *own, *((PREFIX + name, text.encode()) for name, text in entries.items())]
 
 
 def fitting(value: bytes | None, headers: HeaderList) -> bytes | None:

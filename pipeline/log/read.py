@@ -18,12 +18,14 @@ Picked = TypeVar("Picked")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as it lies in the log; timestamp in epoch ms."""
+    """A record as it lies in the log; timestamp in epoch ms. A null value is empty here, and `is_null` says so."""
 
     offset: int
     timestamp: int
     headers: RawHeaders
     value: bytes
+    key: bytes | None = None
+    is_null: bool = False
 
 
 class Log(Protocol):
@@ -90,7 +92,8 @@ class LogReader:
                 offset = message.offset()
                 if offset >= stop:
                     return
-                yield Record(offset, message.timestamp()[1], headers_of(message), message.value() or b"")
+                value = message.value()
+                yield Record(offset, message.timestamp()[1], headers_of(message), value or b"", message.key(), value is None)
                 if offset == stop - 1:
                     return
         finally:

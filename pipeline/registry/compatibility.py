@@ -36,7 +36,7 @@ def problems(reader: dict[str, Any], writer: dict[str, Any]) -> list[str]:
     found = checker().get_compatibility(_parsed(reader), _parsed(writer))
     if found.compatibility is SchemaCompatibilityType.compatible:
         return []
-    kinds = ", ".join(sorted(kind.value.replace("_", " ") for kind in found.incompatibilities))
+    kinds = ", ".join(sorted({kind.value.replace("_", " ") for kind in found.incompatibilities}))
     places = ", ".join(sorted(place for place in found.locations if place != "/"))
     return [f"{kinds} ({'; '.join(sorted(found.messages))}){' at ' + places if places else ''}"]
 

@@ -1,14 +1,19 @@
 """A Confluent-compatible registry by URL, through confluent-kafka's client."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 import httpx
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.registry import Version
+
+with warnings.catch_warnings():
+    # Its client for OAuth, which isn't used here, tells users of this program what its authors should do.
+    warnings.simplefilter("ignore")
+    from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
 T = TypeVar("T")
 ANSWER_SECONDS = 10

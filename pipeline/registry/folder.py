@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import yaml
 
 import schemas
-from pipeline.errors import UnavailableError
+from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.registry import Version
 from schemas import Registered
 
@@ -34,7 +35,7 @@ class FolderRegistry:
     def subjects(self) -> list[str]:
         return sorted({subject for subject, _ in self._registered().ids.values()})
 
-    def subject_of(self, schema_id: int) -> tuple[str, int] | None:
+    def owner_of(self, schema_id: int) -> tuple[str, int] | None:
         """Subject and version of an id."""
         return self._registered().ids.get(schema_id)
 
@@ -43,6 +44,8 @@ class FolderRegistry:
 
     def add(self, subject: str, text: str) -> Version:
         """The file first, then its entry, each at once or not at all: a crash between leaves a file that nobody names."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", subject):
+            raise ListeningError(f"{subject!r} is no subject: it is a folder's name of letters, digits, '.', '_' and '-'")
         known = self._registered().ids
         version = 1 + max((number for name, number in known.values() if name == subject), default=0)
         added = Version(subject, version, 1 + max(known, default=0), text)

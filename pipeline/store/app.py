@@ -1,4 +1,4 @@
-"""The store's HTTP: GET /ready, POST /sql."""
+"""The store's HTTP: GET /ready, POST /sql, and the schemas folder as a registry (pipeline/registry/http.py)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from pipeline.errors import ListeningError, UnavailableError
+from pipeline.registry.http import serve_registry
 from pipeline.settings import Settings
 from pipeline.store.client import Pool, sentence
 from pipeline.store.fence import admit
@@ -26,6 +27,8 @@ PARAMETER = "param_"
 def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
     """The app over an open pool, whose migrations are applied, and sinks that may still be starting."""
     app = FastAPI(title="listening store", docs_url=None, redoc_url=None)
+    if not settings.schema_registry_url:
+        serve_registry(app, settings)
 
     @app.middleware("http")
     async def check_host(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:

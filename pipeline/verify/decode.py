@@ -6,7 +6,7 @@ and judged here.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from io import BytesIO
 from typing import Any, TypeAlias
 
@@ -28,10 +28,15 @@ Lookup: TypeAlias = Callable[[int], str | None]
 
 
 class Decoder:
-    """Decodes record values by the registry's schemas and the limits in schemas/. `lookup`: by default schemas/ itself."""
+    """Decodes record values by the registry's schemas and the limits in schemas/.
 
-    def __init__(self, lookup: Lookup | None = None) -> None:
-        self._lookup = lookup or _embedded
+    `lookup`: by default schemas/ itself. `always_known`: ids that were never unknown, whatever is said.
+    """
+
+    def __init__(self, lookup: Lookup | None = None, always_known: Collection[int] = ()) -> None:
+        self._lookup, self._always_known = lookup or _embedded, always_known
+        self.believed = 0
+        """Records refused only because their schema was unknown then."""
         self._readers: dict[int, Reader | None] = {}
         limits = schemas.limits()
         self._max_bytes = limits.max_event_bytes
@@ -50,7 +55,10 @@ class Decoder:
             text = self._lookup(number)
             self._readers[number] = None if text is None else reader_of(text)
         reader = self._readers[number]
-        if reader is None or was_unknown:
+        if was_unknown and reader is not None and number not in self._always_known:
+            self.believed += 1
+            reader = None
+        if reader is None:
             raise InvalidEventError(f"schema id {number} is none of playback-events")
         body = value[5:]
         if reader.is_walked or _PERHAPS_TOO_LONG.search(body):

@@ -33,11 +33,11 @@ def end_offsets(settings: Settings) -> list[int]:
 
     Raises RefusedError where the topic isn't the run's or its beginning is gone, UnavailableError without an answer.
     """
-    consumer = _consumer(settings)
+    consumer = consumer_of(settings)
     try:
         return _ends(consumer, settings)
     except KafkaException as error:
-        raise _sentence(settings, error.args[0]) from error
+        raise sentence(settings, error.args[0]) from error
     finally:
         consumer.close()
 
@@ -51,7 +51,7 @@ def read(settings: Settings, ends: list[int]) -> Iterator[Record]:
     topic = topics_of(settings).events.name
     # A record without a time counts as CreateTime -1, as it lies in the log.
     kind = TIMESTAMP_LOG_APPEND_TIME if settings.append_time else TIMESTAMP_CREATE_TIME
-    consumer = _consumer(settings)
+    consumer = consumer_of(settings)
     try:
         left = {partition: end for partition, end in enumerate(ends) if end > 0}
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in left])
@@ -61,12 +61,12 @@ def read(settings: Settings, ends: list[int]) -> Iterator[Record]:
             if messages:
                 deadline = time.monotonic() + ANSWER_SECONDS
             elif time.monotonic() > deadline:
-                raise _silent(settings)
+                raise silent(settings)
             for message in messages:
                 partition, offset = message.partition(), message.offset()
                 if (error := message.error()) is not None:
                     if error.code() != KafkaError._PARTITION_EOF:
-                        raise _sentence(settings, error)
+                        raise sentence(settings, error)
                     passed = offset  # of the end: what lies below it and never came holds no record
                 else:
                     passed = offset + 1
@@ -79,7 +79,7 @@ def read(settings: Settings, ends: list[int]) -> Iterator[Record]:
                     del left[partition]
                     consumer.incremental_unassign([TopicPartition(topic, partition)])
     except KafkaException as error:
-        raise _sentence(settings, error.args[0]) from error
+        raise sentence(settings, error.args[0]) from error
     finally:
         consumer.close()
 
@@ -92,7 +92,8 @@ def _headers(message: Any) -> Any:
         return None
 
 
-def _consumer(settings: Settings) -> Any:
+def consumer_of(settings: Settings) -> Any:
+    """A consumer to assign partitions to: no group, no commits, and nothing that is gone is jumped over."""
     return Consumer(
         {
             "bootstrap.servers": settings.bootstrap,
@@ -151,14 +152,14 @@ def _other_time(settings: Settings, topic: str, partition: int, offset: int, fou
     )
 
 
-def _silent(settings: Settings) -> UnavailableError:
+def silent(settings: Settings) -> UnavailableError:
     return UnavailableError(
         f"The broker at {settings.bootstrap} sent nothing for {ANSWER_SECONDS:.0f} s before the log's end was reached: "
         "see that it is up, and try again."
     )
 
 
-def _sentence(settings: Settings, error: Any) -> ListeningError:
+def sentence(settings: Settings, error: Any) -> ListeningError:
     if error.code() == KafkaError._AUTO_OFFSET_RESET:
         return RefusedError(
             f"Topic {topics_of(settings).events.name} lost records while it was read: "

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pipeline.outcomes import Outcome
 from pipeline.rules import Rules
 from pipeline.verify.columns import Columns
-from pipeline.verify.decode import Decoder, Lookup
+from pipeline.verify.decode import Decoder
 from pipeline.verify.finals import FinalList, final_lists
 from pipeline.verify.partitioner import partition_of
 from pipeline.verify.walk import InvalidEventError
@@ -177,14 +177,14 @@ def recompute(
     window_ms: int,
     top_k: int,
     shards: int,
-    lookup: Lookup | None = None,
+    decoder: Decoder | None = None,
     unknown_then: Collection[tuple[int, int]] = (),
 ) -> Recomputed:
     """Fold the records of every partition's [0, end); those of one partition come in the order of their offsets.
 
-    `lookup`: the schema registry. `unknown_then`: (partition, offset) of records whose schema it did not have at the time.
+    `unknown_then`: (partition, offset) of records whose schema the registry did not have when they were classified.
     """
-    decoder = Decoder(lookup)
+    decoder = decoder or Decoder()
     offsets: dict[int, set[int]] = {}
     for partition, offset in unknown_then:
         offsets.setdefault(partition, set()).add(offset)

@@ -86,7 +86,8 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result. `grown`: records that were appended after the snapshot, while it was verified."""
+    """The result. `grown`: records that were appended after the snapshot, while it was verified. `unknown_then`: records
+    that count as invalid because the registry did not have their schema when they were classified, though it has it now."""
 
     run: str
     offsets: int
@@ -96,6 +97,7 @@ class Verdict:
     checks: tuple[Check, ...]
     truth: Truth | None = None
     grown: int = 0
+    unknown_then: int = 0
 
     @property
     def exact(self) -> bool:
@@ -138,6 +140,12 @@ class Verdict:
                 console.print(f"  {check.name}: {check.not_compared}", style="yellow", markup=False, highlight=False)
         if self.truth is not None:
             _render_truth(self.truth, console)
+        if self.unknown_then:
+            console.print(
+                f"{self.unknown_then:,} records are invalid because the registry did not have their schema when they were "
+                "classified (so says the dead-letter queue); it has it now: `listening dlq replay --reason unknown_schema`.",
+                highlight=False,
+            )
         if self.grown:
             console.print(f"{self.grown:,} records were appended after the snapshot; they are not part of this verdict.")
         console.print(self.sentence, style="bold green" if self.exact else "bold red", markup=False, highlight=False)

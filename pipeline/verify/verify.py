@@ -11,13 +11,17 @@ from functools import partial
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+import schemas
 from pipeline.outcomes import Outcome
+from pipeline.registry.registry import open_registry
 from pipeline.settings import Settings
 from pipeline.store.ask import sql
 from pipeline.verify import ledger as ledgers
 from pipeline.verify.compare import Comparison, settle
+from pipeline.verify.decode import Decoder
 from pipeline.verify.readlog import end_offsets, read
 from pipeline.verify.recompute import TICK, Recomputed, Record, recompute
+from pipeline.verify.refusals import unknown_then
 from pipeline.verify.rows import Rows, StoreRows
 from pipeline.verify.verdict import Verdict
 
@@ -39,6 +43,9 @@ def verify_rows(settings: Settings, rows: Rows, *, timeout: float, show_progress
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not show_progress, transient=True) as progress:
         ends = end_offsets(settings)
+        registry = open_registry(settings)
+        first = () if settings.schema_registry_url else (schemas.schema_id(schemas.EVENTS_SUBJECT, 1),)
+        decoder = Decoder(registry.text, first)
         reading = progress.add_task("recomputing from the log", total=sum(ends))
         recomputed = recompute(
             _shown(read(settings, ends), progress, reading),
@@ -47,6 +54,8 @@ def verify_rows(settings: Settings, rows: Rows, *, timeout: float, show_progress
             window_ms=settings.window_seconds * 1000,
             top_k=settings.top_k,
             shards=settings.shards,
+            decoder=decoder,
+            unknown_then=unknown_then(settings),
         )
         progress.update(reading, completed=sum(ends))
         comparison = Comparison(recomputed, rows)
@@ -77,6 +86,7 @@ def verify_rows(settings: Settings, rows: Rows, *, timeout: float, show_progress
             checks=tuple(checks),
             truth=truth,
             grown=grown(),
+            unknown_then=decoder.believed,
         )
 
 

@@ -1,7 +1,7 @@
 """playback-events ─► decode ─► decide ─► (dead letters) ─► append to plays ─► await ─► next offset
 
 One partition's batch, in this order:
-1. decode: the fetch's batches to columns, from the state's next offset on
+1. decode: the fetch's batches to columns, from the state's next offset on; an unknown schema id is asked of the registry
 2. decide: what becomes of each event, folded into the partition's memory
 3. dead letters: what is invalid, with its reason, acknowledged first, so that no outcome can outlive its evidence
 4. append: one `plays` record with the offset it expects; a refused place means another writer, and the state is restored
@@ -16,6 +16,7 @@ import polars as pl
 
 from pipeline import admin
 from pipeline.codec.decode import Decoded, decode, originals
+from pipeline.codec.known import Known, UndecidedSchemasError
 from pipeline.dedup.decide import forget
 from pipeline.errors import RefusedError
 from pipeline.faustlib.app import LogApp, build_app, run_worker
@@ -28,9 +29,11 @@ from pipeline.log.read import log_reader
 from pipeline.log.restore import Restored, restore_memory
 from pipeline.metrics import ClassifyMetrics, metrics_file
 from pipeline.outcomes import LABELS
+from pipeline.registry.registry import Registry, open_registry
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 from pipeline.workers.ceiling import Ceiling
+from pipeline.workers.schemas import learn
 
 _ROWS_PER_RECORD = 40_000
 """Most source offsets in one `plays` record: about 4 MB before compression."""
@@ -47,13 +50,14 @@ class ClassifyLane:
         source: str,
         appender: Appender,
         metrics: ClassifyMetrics,
+        registry: Registry,
     ) -> None:
         self._settings, self._topics, self._rules = settings, topics_of(settings), settings.rules
         self._partition, self._appender, self._metrics = partition, appender, metrics
-        self._source = source
+        self._source, self._registry, self._known = source, registry, Known()
         self._memory, self._at = restored.memory, restored.at
         self._durable = restored.memory.next_offset
-        self._ceiling = Ceiling(settings.dlq_ceiling_ratio, settings.dlq_ceiling_events)
+        self._ceiling = Ceiling(settings.dlq_ceiling_ratio, settings.dlq_ceiling_events, settings.dlq_ceiling_consecutive)
         self._forgotten = 0
 
     @property
@@ -69,15 +73,7 @@ class ClassifyLane:
 
     async def _take(self, fetch: Fetch) -> None:
         self._check_dates(fetch)
-        settings = self._settings
-        decoded = decode(
-            fetch.batches,
-            self._durable,
-            self._partition,
-            settings.partitions,
-            self._rules.max_ahead_ms,
-            fast=settings.fast_fetch,
-        )
+        decoded = await self._decode(fetch)
         self._metrics.columnar.inc(decoded.columnar)
         for part in _parts(decoded):
             record = classify(self._memory, part, self._rules)
@@ -86,6 +82,22 @@ class ClassifyLane:
             self._durable = record.last + 1
             self._count(part, record)
         self._forget_old()
+
+    async def _decode(self, fetch: Fetch) -> Decoded:
+        self._known.forget_refusals()
+        while True:
+            try:
+                return decode(
+                    fetch.batches,
+                    self._durable,
+                    self._partition,
+                    self._settings.partitions,
+                    self._rules.max_ahead_ms,
+                    fast=self._settings.fast_fetch,
+                    known=self._known,
+                )
+            except UndecidedSchemasError as undecided:
+                await learn(self._registry, self._known, undecided.ids)
 
     async def _append(self, record: PlaysRecord) -> None:
         headers = record.headers(self._at, self._rules.fingerprint, self._source).encode()
@@ -97,7 +109,7 @@ class ClassifyLane:
         self._at += 1
 
     async def _write_dead_letters(self, fetch: Fetch, decoded: Decoded) -> None:
-        self._ceiling.count(decoded.events.height, [entry.reason for entry in decoded.refused])
+        self._ceiling.count(decoded.events["offset"].to_numpy(), decoded.refused)
         if not decoded.refused:
             return
         records = originals(fetch.batches, [entry.offset for entry in decoded.refused])
@@ -152,6 +164,7 @@ def _parts(decoded: Decoded) -> Iterator[Decoded]:
 def make_app(settings: Settings) -> LogApp:
     """The classify worker of a run."""
     topics, appender = topics_of(settings), Appender(settings.bootstrap)
+    registry = open_registry(settings)
     metrics = ClassifyMetrics(metrics_file(settings.run_dir, "classify", os.getpid()))
 
     def restore(partition: int) -> tuple[Restored, str]:
@@ -169,7 +182,7 @@ def make_app(settings: Settings) -> LogApp:
 
     async def open_lane(partition: int) -> Lane:
         restored, source = await asyncio.to_thread(restore, partition)
-        return ClassifyLane(settings, partition, restored, source, appender, metrics)
+        return ClassifyLane(settings, partition, restored, source, appender, metrics, registry)
 
     return build_app(settings, "classify", {topics.events.name: open_lane}, appender.close)
 

@@ -6,9 +6,12 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+import schemas
 from pipeline.codec.events import NotAnEventError, decode
 from pipeline.codec.headers import TICK_HEADER, PlaysHeaders, headers_of
+from pipeline.codec.known import Known, UndecidedSchemasError
 from pipeline.errors import ListeningError, UnavailableError
+from pipeline.registry.registry import open_registry, subject_of
 from pipeline.settings import Settings
 from pipeline.topics import Topic, topics_of
 from producers.scenario import iso
@@ -53,8 +56,9 @@ def run_watermark(settings: Settings) -> int:
         }
     )
     try:
+        known = _known(settings)
         tails = _tails(consumer, [(topics.events, EVENTS_BACK), (topics.plays, PLAYS_BACK)])
-        instants = (_event_time(m) if m.topic() == topics.events.name else _watermark(m) for m in tails)
+        instants = (_event_time(m, known) if m.topic() == topics.events.name else _watermark(m) for m in tails)
         return max(instants, default=0)
     except KafkaException as error:
         raise UnavailableError(
@@ -84,15 +88,23 @@ def _tails(consumer: Any, wanted: list[tuple[Topic, int]]) -> Iterator[Any]:
             raise KafkaException(message.error())
 
 
-def _event_time(message: Any) -> int:
+def _known(settings: Settings) -> Known:
+    """All versions of the event's schema."""
+    known = Known()
+    for version in open_registry(settings).versions(subject_of(settings, schemas.EVENTS_SUBJECT)):
+        known.learn(version.schema_id, version.text)
+    return known
+
+
+def _event_time(message: Any, known: Known) -> int:
     """What the record moves the watermark to; 0 for one that moves nothing."""
     appended_at = int(message.timestamp()[1])
     if message.value() is None:
         return min(_tick(headers_of(message)), appended_at)
     try:
-        played_at: int = decode(message.value()).played_at
+        played_at: int = decode(message.value(), known).played_at
         return min(played_at, appended_at)
-    except NotAnEventError:
+    except (NotAnEventError, UndecidedSchemasError):
         return 0
 
 

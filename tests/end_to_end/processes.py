@@ -90,3 +90,16 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     """kill -9, and wait until it is gone."""
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
+
+
+def listening(settings: Settings, *arguments: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
+    """One command of `listening` under these settings, as a user calls it."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *arguments],
+        env=settings_env(settings),
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )

@@ -1,0 +1,32 @@
+"""Ask the schema registry of unknown ids: a definite no means invalid, no answer means wait."""
+
+import asyncio
+from collections.abc import Iterable
+
+import stamina
+import structlog
+
+from pipeline.codec.known import Known
+from pipeline.errors import UnavailableError
+from pipeline.registry.registry import Registry
+
+log = structlog.get_logger()
+
+
+async def learn(registry: Registry, known: Known, ids: Iterable[int]) -> None:
+    """Ask for each id until there is an answer, however long that takes, and take it in."""
+    told = False
+    for schema_id in ids:
+        async for attempt in stamina.retry_context(
+            on=UnavailableError, attempts=None, timeout=None, wait_initial=0.2, wait_max=10.0, wait_jitter=1.0
+        ):
+            with attempt:
+                try:
+                    known.learn(schema_id, await asyncio.to_thread(registry.text, schema_id))
+                except UnavailableError as error:
+                    if not told:
+                        log.warning("waiting for the schema registry", schema_id=schema_id, why=str(error))
+                        told = True
+                    raise
+    if told:
+        log.info("the schema registry answers again")
