@@ -4,10 +4,7 @@ import io
 import json
 import os
 import signal
-import struct
-import uuid
 from collections import Counter
-from typing import Any
 
 import fastavro
 import pytest
@@ -27,7 +24,6 @@ from pipeline.verify.verify import verify
 from producers.produce import Produced, produce
 from producers.scenario import Scenario
 from tests.end_to_end.processes import kill, processes, wait_for
-from tests.unit.batches import body_of, event, framed
 
 SMALL = Scenario(events=30_000, minutes=20, artists=500, users=4_000, release_minute=8, seed=5)
 
@@ -203,73 +199,6 @@ def _forget_plays(settings: Settings) -> None:
     client.delete_topics([topic])[topic].result()
     wait_for("plays gone", lambda: topic not in client.list_topics(timeout=10).topics)
     ensure_topics(settings)
-
-
-def _poison(settings: Settings) -> list[tuple[str, int, bytes | None, bytes | None, list[tuple[str, bytes]]]]:
-    """(reason, partition, key, value, headers), beside good events of the same user."""
-    from pipeline.verify.partitioner import partition_of
-
-    user = 1
-    key = struct.pack(">q", user)
-    home = partition_of(key, settings.partitions)
-    now = _now_ms()
-    good = event(user, event_id=uuid.uuid4().bytes, played_at=now - 5_000, sent_at=now)
-    body = body_of(good)
-    return [
-        ("wrong_magic", home, key, framed(body, magic=7), []),
-        ("unknown_schema", home, key, framed(body, schema_id=4711), [("mine", b"kept")]),
-        ("undecodable", home, key, framed(body)[:-4], []),
-        ("trailing_bytes", home, key, framed(body) + b"\0", []),
-        ("null_value", home, key, None, []),
-        ("malformed_tick", home, None, None, [("listening-tick", b"noon")]),
-        ("wrong_key", home, struct.pack(">q", user + 1), framed(body), []),
-        ("misrouted", (home + 1) % settings.partitions, key, framed(body), []),
-        ("implausible", home, key, framed(body_of(good | {"track_ms": 0})), []),
-    ]
-
-
-def _now_ms() -> int:
-    import time
-
-    return int(time.time() * 1000)
-
-
-def test_each_kind_of_poison_is_in_the_dead_letter_queue_with_its_original_bytes(settings: Settings) -> None:
-    ensure_topics(settings)
-    topics, poison = topics_of(settings), _poison(settings)
-    good = event(1, event_id=uuid.uuid4().bytes, played_at=_now_ms() - 4_000)
-    producer = Producer({"bootstrap.servers": settings.bootstrap, "partitioner": "murmur2"})
-    for _reason, partition, key, value, headers in poison:
-        producer.produce(topics.events.name, key=key, value=value, headers=headers, partition=partition)
-        producer.produce(topics.events.name, key=struct.pack(">q", 1), value=framed(body_of(good)))
-    assert producer.flush(30) == 0
-    with processes(settings) as run:
-        run.start("classify")
-        wait_for("all outcomes", lambda: classified(settings) == 2 * len(poison))
-    labels = Counter(outcome for _, _, outcome in outcomes(settings))
-    assert labels == {"invalid": len(poison), "accepted": 1, "duplicate": len(poison) - 1}
-    letters = _dead_letters(settings)
-    expected = sorted((reason, key, value, tuple(headers)) for reason, _, key, value, headers in poison)
-    assert sorted(letters, key=str) == sorted(expected, key=str)
-
-
-def _dead_letters(settings: Settings) -> list[tuple[Any, ...]]:
-    """(reason, key, value, the original headers) of every entry."""
-    from confluent_kafka import Consumer, TopicPartition
-
-    topic, found = topics_of(settings).dlq.name, []
-    consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "t", "enable.partition.eof": True})
-    try:
-        for partition in range(settings.partitions):
-            consumer.assign([TopicPartition(topic, partition, 0)])
-            while (message := consumer.poll(20)) is not None and message.error() is None:
-                headers = dict(message.headers())
-                reason = headers["__connect.errors.exception.class.name"].decode()
-                own = tuple((name, value) for name, value in message.headers() if not name.startswith("__connect"))
-                found.append((reason, message.key(), message.value(), own))
-    finally:
-        consumer.close()
-    return found
 
 
 @pytest.mark.parametrize("name", ["classify", "rank"])
