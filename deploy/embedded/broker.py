@@ -17,6 +17,7 @@ from pathlib import Path
 from deploy.embedded.broker_files import HOST, archive_path, broker_dir, java_command, log4j2, server_properties
 from deploy.embedded.jars import fetch_jars
 from deploy.embedded.ports import require_free
+from deploy.embedded.sessions import die_with_parent
 from pipeline import admin
 from pipeline import settings as pipeline_settings
 from pipeline.errors import Exit, ListeningError, UnavailableError
@@ -96,6 +97,7 @@ def running_command(settings: Settings, command: list[str]) -> Iterator[None]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=die_with_parent(),  # a test session that is killed takes its broker with it
     )
     try:
         _wait_until_up(process, settings)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.embedded.sessions import die_with_parent
 from pipeline.settings import Settings
 from tests.conftest import settings_env
 
@@ -44,6 +45,7 @@ class Processes:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,
+                preexec_fn=die_with_parent(),
             )
         self._started.append(process)
         if ready:

@@ -1,0 +1,64 @@
+"""kill -9 under load, one process after the other and all at once: the supervisor has them back, and the result is exact."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.embedded.programs import environment
+from deploy.embedded.supervise import running
+from pipeline.settings import Settings, load
+from tests.end_to_end.processes import wait_for
+from tests.end_to_end.test_pipeline import classified, exact
+
+WORKERS = ("classify", "rank", "store")
+RATE, EVENTS = 2_000, 90_000
+AT_LEAST = 400
+"""Source offsets that must get outcomes between two kills: then all are at work again."""
+
+
+def pid_of(settings: Settings, name: str) -> int | None:
+    """The process, once it is ready."""
+    try:
+        return int((settings.run_dir / "ready" / name).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def kill(settings: Settings, *names: str) -> None:
+    """kill -9, then wait until the supervisor has them back and ready."""
+    victims = {name: pid_of(settings, name) for name in names}
+    for pid in victims.values():
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    for name, victim in victims.items():
+        wait_for(f"{name} back", lambda name=name, victim=victim: pid_of(settings, name) not in (None, victim))  # type: ignore[misc]
+
+
+def test_kills_one_by_one_and_together_under_load_leave_an_exact_result_without_manual_steps(settings: Settings) -> None:
+    settings = load(**(settings.model_dump() | {"fetch_bytes": 1 << 16}))
+    arguments = ["produce", "--events", str(EVENTS), "--minutes", "20", "--rate", str(RATE), "--seed", "3", "--json"]
+    with running(settings, lambda _line: None):
+        producer = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", *arguments],
+            env=environment(settings),
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            for victims in (*((name,) for name in WORKERS), WORKERS):
+                before = classified(settings)
+                wait_for("outcomes", lambda before=before: classified(settings) > before + AT_LEAST)  # type: ignore[misc]
+                assert producer.poll() is None, "the load must outlast the kills"
+                kill(settings, *victims)
+            said, _ = producer.communicate(timeout=200)
+            assert producer.returncode == 0
+            assert json.loads(said)["acknowledged"] == EVENTS
+        finally:
+            producer.kill()
+            producer.wait(10)
+        verdict = exact(settings)
+        assert verdict.offsets == EVENTS + verdict.ticks
