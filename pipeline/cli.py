@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipeline import report, settings
+from pipeline.commands.repartition import repartition
 from pipeline.errors import Exit, ListeningError
 from pipeline.settings import Settings
 
@@ -160,6 +161,9 @@ def delete(
         folder = settings.load(run=run).run_dir
         raise ListeningError(f"this would delete the topics of {run} and {folder}: say --yes if you mean it")
     delete_run(_with_broker(run))
+
+
+app.command(rich_help_panel=TOOLS)(repartition)
 
 
 def _with_broker(run: str | None) -> Settings:
