@@ -58,12 +58,12 @@ class Workspace:
     def load(self) -> Checkpoint | None:
         """The last checkpoint, or None. Raises RefusedError where it can't be read."""
         try:
-            found: dict[str, Any] = json.loads(self._file.read_text())
+            found: Any = json.loads(self._file.read_text())
         except FileNotFoundError:
             return None
         except ValueError as error:
             raise RefusedError(f"{self._file} is damaged ({error}): {begin_again(self._run)}") from None
-        if found.keys() != {entry.name for entry in fields(Checkpoint)}:
+        if not isinstance(found, dict) or found.keys() != {entry.name for entry in fields(Checkpoint)}:
             raise RefusedError(f"{self._file} was written by another version of this program: {begin_again(self._run)}")
         return Checkpoint(**found | {"due": found["due"] and tuple(found["due"])})
 

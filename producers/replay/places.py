@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.settings import Settings
@@ -81,7 +82,7 @@ def mapped_ledger(ledger: Any, places: Map) -> tuple[Any, int]:
     Left out are acknowledged rows whose record wasn't copied: it lies past what was copied so far. Rows that failed or whose
     fate is unknown have no place, and keep none.
     """
-    acknowledged = np.array(ledger["status"]) == Status.ACKNOWLEDGED.label
+    acknowledged = pc.equal(ledger["status"], Status.ACKNOWLEDGED.label).to_numpy()
     old_partition, old_offset = (
         ledger[name].fill_null(-1).combine_chunks().to_numpy().astype(np.int64) for name in ("partition", "offset")
     )

@@ -26,7 +26,7 @@ ANSWER_SECONDS = 30.0
 """How long the broker may take for one answer, and for the next records."""
 AT_ONCE = 4_000
 """Records taken from the client at a time."""
-HELD, HELD_BYTES = 256_000, 128 << 20
+HELD, HELD_BYTES = 100_000, 64 << 20
 """Over all partitions: a partition that holds its share of either, records or bytes of values, is paused."""
 _STILL_MOVING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
 _KINDS = {TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime", TIMESTAMP_CREATE_TIME: "CreateTime"}
