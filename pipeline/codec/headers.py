@@ -15,7 +15,7 @@ def headers_of(message: Any) -> list[tuple[str, Any]]:
     """Headers of a confluent-kafka message; none where a name is no UTF-8, which none of ours is."""
     try:
         return message.headers() or []
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, SystemError):  # confluent-kafka returns a result with the exception set: a SystemError
         return []
 
 

@@ -88,7 +88,7 @@ def _headers(message: Any) -> Any:
     """The headers; none where a name is no UTF-8: such a record has no tick's header that we could read."""
     try:
         return message.headers()
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, SystemError):  # confluent-kafka returns a result with the exception set: a SystemError
         return None
 
 

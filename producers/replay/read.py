@@ -186,7 +186,7 @@ def _consumer(settings: Settings) -> Any:
 def _headers(message: Any) -> Any:
     try:
         return message.headers() or []
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, SystemError):  # confluent-kafka returns a result with the exception set: a SystemError
         return None
 
 

@@ -1,5 +1,6 @@
 """A run taken to another number of partitions on a real broker: nothing lost, nothing doubled, and exact again."""
 
+import asyncio
 import json
 import signal
 import struct
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from deploy.embedded.ports import free_ports
@@ -24,18 +27,21 @@ from pipeline.admin import ensure_topics
 from pipeline.errors import Exit, ListeningError, RefusedError
 from pipeline.settings import Settings, load
 from pipeline.topics import topics_of
+from pipeline.verify import readlog
 from pipeline.verify.decode import Decoder, InvalidEventError
 from pipeline.verify.partitioner import partition_of
 from pipeline.verify.verdict import Verdict
 from pipeline.verify.verify import verify
 from producers.ledger import read_ledger
 from producers.produce import produce
+from producers.replay import read
+from producers.replay.read import Reader
 from producers.replay.repartition import repartition, repartitioned
 from producers.replay.target import Target
 from producers.scenario import Scenario
 from tests.conftest import settings_env
-from tests.end_to_end.processes import processes
-from tests.unit.batches import body_of, event, framed
+from tests.end_to_end.processes import processes, wait_for
+from tests.unit.batches import batch_bytes, body_of, event, framed, resealed
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
@@ -57,9 +63,9 @@ def log_of(settings: Settings) -> list[list[Content]]:
     log: list[list[Content]] = [[] for _ in range(settings.partitions)]
     try:
         places = [TopicPartition(topic, partition, 0) for partition in range(settings.partitions)]
-        ends = [consumer.get_watermark_offsets(place, timeout=SECONDS)[1] for place in places]
-        consumer.assign(places)
         deadline = time.monotonic() + SECONDS
+        ends = [end_of(consumer, place, deadline) for place in places]
+        consumer.assign(places)
         while [len(part) for part in log] != ends:
             assert time.monotonic() < deadline
             for message in consumer.consume(5_000, 0.2):
@@ -69,6 +75,16 @@ def log_of(settings: Settings) -> list[list[Content]]:
     finally:
         consumer.close()
     return log
+
+
+def end_of(consumer: Any, place: TopicPartition, deadline: float) -> int:
+    """The offset after the last record; of a topic that was just made, as soon as its leader knows that it is one."""
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=SECONDS)[1])
+        except KafkaException:
+            assert time.monotonic() < deadline
+            consumer.poll(0.05)
 
 
 def tick_of(content: Content) -> int | None:
@@ -341,7 +357,7 @@ def dying(
     "blows",
     [
         [("put", 1)],
-        [("put", 4_321), ("put", 4_321), ("put", 9_000)],
+        [("put", 4_321), ("put", 4_321), ("put", 3_000)],
         [("tick", 33), ("tick", 70), ("tick", 200)],
         [("save", 2), ("save", 4), ("saved", 2)],
         [("flushed", 1), ("flushed", 3), ("save", 2)],
@@ -363,6 +379,33 @@ def test_a_copy_killed_again_and_again_ends_as_the_same_log(
     assert done.copied == sum(len(events_of(part)) for part in log)
     for row, mapped in zip(read_ledger(old).to_pylist(), read_ledger(new).to_pylist(), strict=True):
         assert old_log[row["partition"]][row["offset"]] == log[mapped["partition"]][mapped["offset"]]
+
+
+def test_a_killed_copy_is_ended_as_it_was_begun_before_later_records_are_taken_whatever_their_time(
+    settings: Settings,
+) -> None:
+    dated = load(**(settings.model_dump() | {"append_time": False}))
+    ensure_topics(dated)
+    producer, began = Producer({"bootstrap.servers": dated.bootstrap}), now_ms()
+
+    def put_at(times: range) -> None:
+        for number, at in enumerate(times):
+            key, value = play(number % 50 + 1, began)
+            producer.produce(topics_of(dated).events.name, value, key, number % 4, timestamp=at)
+        assert producer.flush(SECONDS) == 0
+
+    put_at(range(began, began + 6_000))
+    new = fresh(dated, 8)
+    assert dying(dated, new, "put", 4_000).returncode == -signal.SIGKILL
+    assert sum(map(len, log_of(new)))
+    put_at(range(began - 1_000, began))
+    assert repartition(dated, new).copied == 7_000
+    expected: list[list[Content]] = [[] for _ in range(8)]
+    both = log_of(dated)
+    for earlier in (False, True):
+        for partition, content in replayed([[c for c in part if (c[0] < began) == earlier] for part in both]):
+            expected[home(partition, content, 8)].append(content)
+    assert log_of(new) == expected
 
 
 def test_ctrl_c_is_one_sentence_and_the_same_command_goes_on(old: Settings, old_log: list[list[Content]]) -> None:
@@ -454,6 +497,57 @@ def _ticks_come_behind_what_they_speak_of(old: list[list[Content]], new: list[li
                 heard = tick
             else:
                 assert heard < least[content]
+
+
+def test_partitions_that_lie_far_ahead_in_time_wait_and_are_not_all_held_in_memory(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_topics(settings)
+    for partition in (2, 0, 3, 1):
+        put(settings, *((partition, *play(user, now_ms()), []) for user in range(1, 1_001)))
+    put(settings, *ticks(settings, now_ms()))
+    monkeypatch.setattr(read, "HELD", 200)
+    monkeypatch.setattr(read, "AT_ONCE", 40)
+    held: list[int] = []
+    original = Reader._pause
+
+    def watched(reader: Reader) -> None:
+        original(reader)
+        held.append(sum(map(len, reader._held)))
+
+    monkeypatch.setattr(Reader, "_pause", watched)
+    new = fresh(settings, 8)
+    repartition(settings, new)
+    monkeypatch.undo()
+    assert_is_the_replay(log_of(settings), log_of(new))
+    assert 200 <= max(held) <= 200 + 4 * 40
+
+
+async def _put_raw(settings: Settings, partition: int, batch: bytes) -> None:
+    """A record batch as it is, by a client that doesn't look into it."""
+    client = AIOKafkaClient(bootstrap_servers=settings.bootstrap)
+    try:
+        await client.bootstrap()
+        topics = [(topics_of(settings).events.name, [(partition, batch)])]
+        answer = await client.send(client.get_random_node(), ProduceRequest(None, -1, 10_000, topics))
+        assert answer.topics[0][1][0][1] == 0, answer  # error code
+    finally:
+        await client.close()
+
+
+def test_a_header_name_of_any_bytes_and_a_time_of_zero_are_carried_as_far_as_they_can_be(settings: Settings) -> None:
+    dated = load(**(settings.model_dump() | {"append_time": False}))
+    ensure_topics(dated)
+    wait_for("leaders", lambda: log_of(dated) == [[], [], [], []])
+    key, value = play(1, now_ms())
+    raw = batch_bytes([(key, value, []), (key, value, [("näme", b"x")])], timestamps=[0, 7])
+    asyncio.run(_put_raw(dated, partition_of(key, 4), resealed(raw.replace("näme".encode(), b"n\xff\xfeme"))))
+    [record, _unreadable] = readlog.read(dated, readlog.end_offsets(dated))  # verify can pass over it too
+    assert (record.appended_at, record.headers) == (0, None)
+    new = fresh(dated, 8)
+    done = repartition(dated, new)
+    assert (done.events, done.without_headers) == (2, 1)
+    assert log_of(new)[partition_of(key, 8)] == [(1, key, value, ()), (7, key, value, ())]
 
 
 def test_a_new_run_that_was_cut_over_to_takes_nothing_more(live: Settings) -> None:
