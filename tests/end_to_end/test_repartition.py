@@ -319,6 +319,7 @@ from producers.replay import copy, target, checkpoint
 from producers.replay.repartition import repartition, repartitioned
 
 copy.CHECKPOINT_EVERY, copy.BATCH = 2_500, 500
+target._PROPERTIES["linger.ms"] = 5_000  # what isn't flushed is lost when it dies
 where, number, blow, old, run, partitions = sys.argv[1:]
 owner = checkpoint.Workspace if where in ("save", "saved") else target.Target
 name = {"tick": "_produce", "saved": "save", "flushed": "flush"}.get(where, where)
@@ -379,6 +380,19 @@ def test_a_copy_killed_again_and_again_ends_as_the_same_log(
     assert done.copied == sum(len(events_of(part)) for part in log)
     for row, mapped in zip(read_ledger(old).to_pylist(), read_ledger(new).to_pylist(), strict=True):
         assert old_log[row["partition"]][row["offset"]] == log[mapped["partition"]][mapped["offset"]]
+
+
+def test_a_tick_that_is_due_at_a_checkpoint_is_written_after_it(settings: Settings) -> None:
+    alone = load(**(settings.model_dump() | {"partitions": 1}))
+    ensure_topics(alone)
+    put(alone, *ticks(alone, now_ms() - 1), *((None, *play(user, now_ms()), []) for user in range(1, 2_999)))
+    # Record 3,000, the last of a batch of 500 after which there are 2,500 places: a checkpoint.
+    put(alone, *ticks(alone, now_ms()), *((None, *play(user, now_ms()), []) for user in range(1, 501)))
+    new = fresh(alone, 2)
+    assert dying(alone, new, "saved", 2).returncode == -signal.SIGKILL
+    assert sum(map(len, log_of(new))) == 2_998 + 2
+    repartition(alone, new)
+    assert_is_the_replay(log_of(alone), log_of(new))
 
 
 def test_a_killed_copy_is_ended_as_it_was_begun_before_later_records_are_taken_whatever_their_time(
