@@ -15,6 +15,8 @@ from pipeline.settings import Settings
 from producers.ledger import LEDGER_SCHEMA, Status, read_ledger
 
 COLUMNS = ("source_partition", "source_offset", "partition", "offset")
+AT_ONCE = 200_000
+"""Rows of a ledger that are mapped at a time."""
 Longs = npt.NDArray[np.int64]
 
 
@@ -100,10 +102,14 @@ def map_ledger(old: Settings, new: Settings, places: Map) -> tuple[int, int]:
     ledger = read_ledger(old)
     if not ledger.num_rows:
         return 0, 0
-    mapped, left_out = mapped_ledger(ledger, places)
     new.ledger_dir.mkdir(parents=True, exist_ok=True)
     path = new.ledger_dir / f"repartitioned-from-{old.run}.parquet"
     unfinished = path.with_suffix(".joining")
-    pq.write_table(mapped, unfinished, compression="zstd")
+    written = left_out = 0
+    with pq.ParquetWriter(unfinished, LEDGER_SCHEMA, compression="zstd") as writer:
+        for first in range(0, ledger.num_rows, AT_ONCE):
+            mapped, missing = mapped_ledger(ledger.slice(first, AT_ONCE), places)
+            writer.write_table(mapped)
+            written, left_out = written + mapped.num_rows, left_out + missing
     os.replace(unfinished, path)
-    return mapped.num_rows, left_out
+    return written, left_out

@@ -17,6 +17,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from pipeline.codec.headers import readable_headers
 from pipeline.errors import ListeningError, RefusedError, UnavailableError
 from pipeline.settings import Settings
 from producers.interrupt import Interrupt
@@ -97,7 +98,9 @@ class Reader:
                 if self._kind is not None and kind != self._kind and (kind in _KINDS or self._kind != TIMESTAMP_CREATE_TIME):
                     raise self._other_time(partition, offset, kind)
                 value = message.value()
-                self._held[partition].append(Record(appended_at, partition, offset, message.key(), value, _headers(message)))
+                self._held[partition].append(
+                    Record(appended_at, partition, offset, message.key(), value, readable_headers(message))
+                )
                 self._bytes[partition] += len(value or b"")
         if passed >= self._ends[partition] and partition in self._left:
             self._left.discard(partition)
@@ -181,13 +184,6 @@ def _consumer(settings: Settings) -> Any:
             "log_level": 0,
         }
     )
-
-
-def _headers(message: Any) -> Any:
-    try:
-        return message.headers() or []
-    except (UnicodeDecodeError, SystemError):  # confluent-kafka returns a result with the exception set: a SystemError
-        return None
 
 
 def _sentence(topic: str, error: Any) -> ListeningError:

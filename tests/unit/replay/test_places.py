@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from pipeline.settings import load
 from producers.ledger import LEDGER_SCHEMA, read_ledger
@@ -69,7 +70,10 @@ def test_acknowledged_rows_get_new_places_others_none_and_those_not_copied_are_l
     ]
 
 
-def test_the_new_run_reads_the_mapped_ledger_as_its_own_also_when_it_is_written_again(tmp_path: Path) -> None:
+def test_the_new_run_reads_the_mapped_ledger_as_its_own_also_when_it_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.replay.places.AT_ONCE", 1)
     old, new = (load(run=run, data_dir=tmp_path) for run in ("old", "new"))
     places = Map([3, 4])
     assert map_ledger(old, new, places) == (0, 0)
