@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import (
@@ -24,6 +25,10 @@ ANSWER_SECONDS = 30.0
 AT_ONCE = 5_000
 """Records taken from the client at a time."""
 KINDS = {TIMESTAMP_LOG_APPEND_TIME: "LogAppendTime", TIMESTAMP_CREATE_TIME: "CreateTime"}
+
+_HEADERS_OF = methodcaller("headers")
+"""Called from C: confluent-kafka 2.16 answers an unreadable name with an exception and a list with holes at once, and a
+plain call in warm code takes the list; the process dies when it is looked at."""
 
 STILL_MOVING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
 
@@ -74,7 +79,7 @@ def read(settings: Settings, ends: list[int]) -> Iterator[Record]:
                         found, appended_at = message.timestamp()
                         if found != kind and (found in KINDS or settings.append_time):
                             raise _other_time(settings, topic, partition, offset, found)
-                        yield Record(partition, offset, appended_at, message.key(), message.value(), _headers(message))
+                        yield Record(partition, offset, appended_at, message.key(), message.value(), headers_of(message))
                 if partition in left and passed >= left[partition]:
                     del left[partition]
                     consumer.incremental_unassign([TopicPartition(topic, partition)])
@@ -84,11 +89,11 @@ def read(settings: Settings, ends: list[int]) -> Iterator[Record]:
         consumer.close()
 
 
-def _headers(message: Any) -> Any:
+def headers_of(message: Any) -> Any:
     """The headers; none where a name is no UTF-8: such a record has no tick's header that we could read."""
     try:
-        return message.headers()
-    except UnicodeDecodeError:
+        return _HEADERS_OF(message)
+    except (UnicodeDecodeError, SystemError):
         return None
 
 

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
-from pipeline.verify.readlog import ANSWER_SECONDS, consumer_of, sentence, silent
+from pipeline.verify.readlog import ANSWER_SECONDS, consumer_of, headers_of, sentence, silent
 
 PREFIX = "__connect.errors."
 UNKNOWN = b"unknown_schema"
@@ -49,9 +49,9 @@ def unknown_then(settings: Settings) -> set[tuple[int, int]]:
 def _place(message: Any, source: str) -> tuple[int, int] | None:
     """Where the source record lay, of an entry of that kind; else None."""
     try:
-        marks = {name.removeprefix(PREFIX): value for name, value in message.headers() or () if name.startswith(PREFIX)}
+        marks = {name.removeprefix(PREFIX): value for name, value in headers_of(message) or () if name.startswith(PREFIX)}
         if marks["exception.class.name"] == UNKNOWN and marks["topic"] == source.encode():
             return int(marks["partition"]), int(marks["offset"])
-    except (UnicodeDecodeError, KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError):
         pass
     return None

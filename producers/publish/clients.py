@@ -1,6 +1,8 @@
 """Kafka producers as they must be: idempotent, acks=all, murmur2, every wait bounded."""
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from confluent_kafka import Producer
@@ -15,8 +17,11 @@ INTERRUPT_SECONDS = 0.2
 """How long a Ctrl-C may go unheeded while a call waits."""
 
 
-def kafka_producer(settings: Settings) -> Any:
-    """A producer whose keys meet the partitions that Kafka's own default partitioner would choose."""
+def kafka_producer(settings: Settings, changes: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """A producer whose keys meet the partitions that Kafka's own default partitioner would choose.
+
+    `changes`: librdkafka's properties that differ for this one.
+    """
     return Producer(
         {
             "bootstrap.servers": settings.bootstrap,
@@ -31,6 +36,7 @@ def kafka_producer(settings: Settings) -> Any:
             "reconnect.backoff.max.ms": 1_000,
             "log_level": 0,  # what goes wrong is said in one sentence, not by the library's log
         }
+        | dict(changes)
     )
 
 
