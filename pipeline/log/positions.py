@@ -1,6 +1,6 @@
 """Where the second app's stages go on, read off the ends of their output logs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from pipeline.codec.headers import CountsHeaders, HeaderError, TopHeaders
@@ -9,33 +9,39 @@ from pipeline.log.read import Log, Record, look_back
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a shard was last told of a source partition: the last source offset counted, and the watermark there."""
+    """What a shard was last told of a source partition: the last source offset counted, and the watermark there. `at`: the
+    offset in `artist-counts` of the record that said so; `rules`: fingerprint of those it was counted under."""
 
     offset: int
     watermark: int
+    at: int
+    rules: str
 
 
 def last_counted(reader: Log, topic: str, shards: int, partition: int) -> Counted | None:
     """The smallest position last announced over the shards (too early is harmless, too late never); None: some shard was
     told nothing of this partition yet."""
-    announced = [_last_announcement(reader, topic, shard, partition) for shard in range(shards)]
+    announced = [last_told(reader, topic, shard, [partition]).get(partition) for shard in range(shards)]
     known = [entry for entry in announced if entry is not None]
     return min(known, key=lambda entry: entry.offset) if len(known) == shards else None
 
 
-def _last_announcement(reader: Log, topic: str, shard: int, partition: int) -> Counted | None:
-    def pick(records: Iterator[Record]) -> Counted | None:
-        found = None
+def last_told(reader: Log, topic: str, shard: int, partitions: Collection[int]) -> dict[int, Counted]:
+    """Source partition → what the shard was last told of it; those of which it was told nothing are not in it."""
+    told: dict[int, Counted] = {}
+
+    def pick(records: Iterator[Record]) -> dict[int, Counted] | None:
         for record in records:
             try:
                 headers = CountsHeaders.decode(record.headers)
             except HeaderError:
                 continue
-            if headers.partition == partition and headers.complete:
-                found = Counted(headers.counted, headers.watermark)
-        return found
+            if headers.partition in partitions and headers.complete:
+                told[headers.partition] = Counted(headers.counted, headers.watermark, record.offset, headers.rules)
+        return told if len(told) == len(partitions) else None
 
-    return look_back(reader, topic, shard, *reader.bounds(topic, shard), pick)
+    look_back(reader, topic, shard, *reader.bounds(topic, shard), pick)
+    return told
 
 
 def last_final(reader: Log, topic: str, shard: int, grace_ms: int) -> TopHeaders | None:
@@ -54,3 +60,8 @@ def last_final(reader: Log, topic: str, shard: int, grace_ms: int) -> TopHeaders
         return found
 
     return look_back(reader, topic, shard, *reader.bounds(topic, shard), pick)
+
+
+def window_since(final: TopHeaders, pane_ms: int) -> int:
+    """Start of the window that follows a final one (epoch ms): announcements of that watermark or later hold its counts."""
+    return final.window_end + pane_ms - final.window_ms
