@@ -56,8 +56,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = log = structlog.get_logger()
-_FETCH_MAX_WAIT_MS, _FETCH_MIN_BYTES
+        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = _FETCH_MAX_WAIT_MS, _FETCH_MIN_BYTES
         return consumer
 
 

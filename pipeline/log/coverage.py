@@ -40,7 +40,8 @@ class Coverage:
                 return False
             raise self._lost(told, f"parts of the announcement up to source offset {told.counted}")
         if told.first > reached + 1 and not self._is_old(told.since):
-            raise self._lost(told, f"announcements of source offsets {reached + 1} to {told.first - 1}")
+            begin = f"{reached + 1} to" if reached >= 0 else "up to"
+            raise self._lost(told, f"announcements of source offsets {begin} {told.first - 1}")
         reached = told.counted if told.first > reached + 1 else max(reached, told.counted)
         self._reached[told.partition] = reached
         self._parts[told.partition] = {key: parts for key, parts in self._parts[told.partition].items() if key[1] > reached}
@@ -53,5 +54,5 @@ class Coverage:
         needed = "all there were" if self._needed_since is None else f"those since {utc(self._needed_since)}"
         return RefusedError(
             f"{self._where} was cut: {what} of source partition {told.partition} are gone, and rank needs {needed} for the "
-            "lists of the window; {REPLAY}"
+            f"lists of the window; {REPLAY}"
         )

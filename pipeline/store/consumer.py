@@ -103,8 +103,8 @@ class TopicConsumer:
         if error.code() in GONE:
             low, _ = self.bounds(message.partition())
             raise RefusedError(
-                f"{self.topic.name} partition {message.partition()} was cut: it begins at offset {low}, the next record to store "
-                f"lay at {message.offset()}; start a new run by LISTENING_RUN and replay the source into it"
+                f"{self.topic.name} partition {message.partition()} was cut: it begins at offset {low}, the next record "
+                f"to store lay at {message.offset()}; start a new run by LISTENING_RUN and replay the source into it"
             )
         if error.code() in NO_TOPIC:
             raise RefusedError(f"{self.topic.name} was deleted: start a new run by LISTENING_RUN")

@@ -168,8 +168,8 @@ def make_app(settings: Settings) -> LogApp:
         if low > restored.memory.next_offset:
             raise RefusedError(
                 f"{topics.events.name} partition {partition} begins at offset {low}, outcomes reach to "
-                f"{restored.memory.next_offset}: the events at offsets {restored.memory.next_offset} to {low - 1} were deleted "
-                "before they were classified, and can't be counted any more; start a new run (LISTENING_RUN)"
+                f"{restored.memory.next_offset}: the events at offsets {restored.memory.next_offset} to {low - 1} were "
+                "deleted before they were classified, and can't be counted any more; start a new run (LISTENING_RUN)"
             )
         return restored, source
 
