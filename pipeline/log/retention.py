@@ -51,7 +51,8 @@ def _plays_from(log: Log, settings: Settings, partition: int, bounds: tuple[int,
 
 
 def _counts_from(log: Log, settings: Settings, shard: int, bounds: tuple[int, int], keep_ms: int) -> int | None:
-    """The first announcement that rank needs, or that count looks back for, of any source partition, also a quiet one."""
+    """The first announcement that rank needs, of any source partition. The last of each, also of a quiet one, for which count
+    looks back, lies behind it, since all are past a final window; a final list that one of them belies is none of ours."""
     topics, rules = topics_of(settings), settings.rules
     final = last_final(log, topics.tops.name, shard, rules.grace_ms)
     told = last_told(log, topics.counts.name, shard, range(rules.partitions))
@@ -59,8 +60,9 @@ def _counts_from(log: Log, settings: Settings, shard: int, bounds: tuple[int, in
         return None
     for entry in told.values():
         check_rules(topics.counts.name, shard, entry.rules, rules)
-    needed = _first_announced(log, topics.counts.name, shard, bounds, window_since(final, rules.pane_ms) - keep_ms)
-    return min(needed, *(entry.at for entry in told.values()))
+        if entry.watermark < final.window_end + rules.grace_ms:
+            return None
+    return _first_announced(log, topics.counts.name, shard, bounds, window_since(final, rules.pane_ms) - keep_ms)
 
 
 def _first_announced(log: Log, topic: str, shard: int, bounds: tuple[int, int], instant: int) -> int:

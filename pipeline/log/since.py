@@ -23,16 +23,14 @@ def valid_since(log: Log, topic: str, partition: int, low: int, high: int, insta
     are all there (it begins neither with source offset 0 nor with a record older than `instant`), or has a gap.
     """
     start = max(low, log.offset_at(topic, partition, instant))
-    expected: int | None = None
+    before = last_valid(log, topic, partition, low, start)
+    expected = before[1].last + 1 if before else None
     for record in log.read(topic, partition, start, high):
         headers = PlaysHeaders.valid_at(record.offset, record.headers)
         if headers is None:
             continue
         if expected is None and headers.first > 0 and headers.watermark >= instant:
-            before = last_valid(log, topic, partition, low, start)
-            if before is None:
-                raise _lost(topic, partition, low, headers, instant, needed)
-            expected = before[1].last + 1
+            raise _lost(topic, partition, low, headers, instant, needed)
         check_contiguous(topic, partition, record.offset, headers, expected)
         expected = headers.last + 1
         yield record, headers

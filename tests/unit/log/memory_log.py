@@ -12,6 +12,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self.records: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.lows: dict[tuple[str, int], int] = defaultdict(int)
+        self._reading = False
 
     def append(self, topic: str, partition: int, value: bytes, headers: HeaderList, timestamp: int) -> int:
         log = self.records[topic, partition]
@@ -39,4 +40,9 @@ class MemoryLog:
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
         if start < min(stop, self.lows[topic, partition]):
             raise RefusedError(f"{topic} partition {partition}: offset {start} is gone")
-        yield from self.records[topic, partition][start:stop]
+        assert not self._reading, "a reader has one consumer: it reads one range at a time"
+        self._reading = True
+        try:
+            yield from self.records[topic, partition][start:stop]
+        finally:
+            self._reading = False

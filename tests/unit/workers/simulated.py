@@ -124,6 +124,12 @@ class Simulated:
         headers = [[], copied, NO_ANNOUNCEMENT][kind]
         self.log.append(topic, partition, b"not even avro", headers, dated)
 
+    def all_on(self, partition: int, count: int) -> None:
+        self.classify(partition, count)
+        self.count(partition, 20)
+        for shard in range(SETTINGS.shards):
+            self.rank(shard, 20)
+
     def sink(self, topic: str, partition: int, percent: int) -> None:
         place = (topic, partition)
         self.sunk[place] = max(self.sunk.get(place, 0), len(self.log.records[place]) * percent // 100)

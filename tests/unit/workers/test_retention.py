@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.codec.headers import TopHeaders
 from pipeline.errors import RefusedError
+from pipeline.log.retention import kept_from
 from tests.unit.batches import NOON
 from tests.unit.workers.simulated import (
     COUNTS,
     PLAYS,
     SETTINGS,
+    TOPS,
     Listen,
     Simulated,
     classify_state,
@@ -23,12 +26,14 @@ from tests.unit.workers.simulated import (
 
 Step = tuple[Any, ...]
 assert NOON % 10_000 == 0
-listens = st.builds(Listen, st.integers(0, 6), st.sampled_from([0, 1, 3, 9, 12, 18]), st.integers(1, 9), st.integers(0, 4))
+listens = st.builds(Listen, st.integers(0, 6), st.sampled_from([0, 1, 3, 9, 18]), st.integers(1, 9), st.integers(0, 4))
 sources = st.tuples(*[st.lists(listens, min_size=15, max_size=60)] * SETTINGS.partitions).map(list)
 places = st.sampled_from([(topic, number) for topic in (PLAYS, COUNTS) for number in range(2)])
 lane = st.integers(0, 1)
 dated = st.sampled_from([-1, 0, 2**40, NOON, NOON + 60_000, 2**50])
+all_on = st.tuples(st.just("all_on"), lane, st.integers(1, 6))
 steps = st.one_of(
+    *[all_on] * 5,
     st.tuples(st.just("classify"), lane, st.integers(1, 12)),
     st.tuples(st.just("count"), lane, st.integers(1, 8)),
     st.tuples(st.just("rank"), lane, st.integers(1, 12)),
@@ -162,6 +167,23 @@ def test_nothing_is_deleted_that_a_reader_far_behind_needs(behind: str) -> None:
         assert lows[PLAYS, 0] > 25
         assert lows[PLAYS, 1] <= 8
         assert all(lows[COUNTS, at] <= 16 for at in range(2)), "its windows are open"
+    run.finish()
+    assert published(run.log) == expected(source)
+
+
+def test_a_final_list_of_nobody_knows_whom_deletes_nothing() -> None:
+    run, source = steady()
+    for number in range(20):
+        one_round(run, number)
+    ahead = TopHeaders(2**42, SETTINGS.window_seconds * 1000, 0, 3, True, 1, 2**43)
+    run.log.append(TOPS, 0, b"", ahead.encode(), 2**42)
+    for at in range(2):
+        run.sink(COUNTS, at, 100)
+    for (topic, partition), offset in kept_from(run.log, SETTINGS, run.sunk, 0):
+        assert (topic, partition) == (COUNTS, 1)
+        run.log.cut(topic, partition, offset)
+    assert run.log.lows[COUNTS, 1] > 0
+    del run.log.records[TOPS, 0][-1]
     run.finish()
     assert published(run.log) == expected(source)
 
