@@ -51,8 +51,8 @@ def _plays_from(log: Log, settings: Settings, partition: int, bounds: tuple[int,
 
 
 def _counts_from(log: Log, settings: Settings, shard: int, bounds: tuple[int, int], keep_ms: int) -> int | None:
-    """The first announcement that rank needs, of any source partition. The last of each, also of a quiet one, for which count
-    looks back, lies behind it, since all are past a final window; a final list that one of them belies is none of ours."""
+    """The first announcement that rank needs, of any source partition. The last of each, also of a quiet one, for which
+    count looks back, lies behind it: all are past a final window. A final list that one of them belies is none of ours."""
     topics, rules = topics_of(settings), settings.rules
     final = last_final(log, topics.tops.name, shard, rules.grace_ms)
     told = last_told(log, topics.counts.name, shard, range(rules.partitions))

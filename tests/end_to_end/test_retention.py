@@ -84,7 +84,7 @@ def test_a_store_that_comes_late_finds_all_it_needs_and_then_most_is_deleted(set
 @pytest.mark.parametrize("victim", ["rank", "classify"])
 def test_a_worker_that_comes_back_late_finds_all_it_needs(settings: Settings, victim: str) -> None:
     settings = trimming(settings)
-    topics = topics_of(settings)
+    plays = topics_of(settings).plays
     published(settings)
     with processes(settings) as run:
         run.start("store")
@@ -93,10 +93,11 @@ def test_a_worker_that_comes_back_late_finds_all_it_needs(settings: Settings, vi
         kill(workers[victim])
         if victim == "rank":
             wait_for("all outcomes", lambda: all_classified(settings))
-        assert reached(settings) == sum(end_offsets(settings)) or victim == "classify"
-        wait_for("cut as far as can be", lambda: sum(lows(settings, topics.plays)) > 0)
-        before = bounds(settings, topics.plays)
-        assert any(low < high / 2 for low, high in before), "too much is deleted to be behind"
+        wait_for("something deleted", lambda: all(lows(settings, plays)))
+        if victim == "rank":
+            assert any(low < high * 0.6 for low, high in bounds(settings, plays)), "killed too late to be far behind"
+        else:
+            assert not all_classified(settings), "killed too late to be behind"
         run.start(victim)
         exact(settings)
         trimmed(settings)
@@ -121,7 +122,7 @@ def test_a_worker_that_was_stopped_while_the_log_was_cut_goes_on(settings: Setti
         kill(second)
         trimmed(settings)
         exact(settings)
-        assert first.poll() is None
+        assert first.poll() in (None, Exit.RESTART), run.log("rank")  # 70: an acknowledgement was awaited all the while
 
 
 def committed(settings: Settings, topic: Topic) -> list[int]:

@@ -1,5 +1,6 @@
 """Nobody jumps: what we delete no reader needs, and what others delete is refused or was not needed."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -43,6 +44,13 @@ steps = st.one_of(
     st.tuples(st.just("crash"), lane),
 )
 zombies = st.one_of(st.tuples(st.just("zombie"), lane), st.tuples(st.just("zombie counts"), lane, st.integers(1, 8)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _announcements_in_parts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.workers.count._ROWS_PER_RECORD", 2)
+        yield
 
 
 def played(run: Simulated, script: list[Step]) -> None:
