@@ -12,7 +12,7 @@ from pipeline.codec.records import kafka_records
 from pipeline.errors import RefusedError
 from pipeline.faustlib.fetch import Fetch
 from pipeline.log.append import Appender
-from pipeline.log.positions import last_counted
+from pipeline.log.positions import Counted, last_counted
 from pipeline.log.read import Log
 from pipeline.log.restore import check_rules
 from pipeline.log.since import REPLAY, check_contiguous, utc, valid_since
@@ -99,9 +99,8 @@ def restore_count(reader: Log, settings: Settings, partition: int, appender: App
 
     Raises RefusedError where the log that is needed is gone or was written under other rules.
     """
-    topics, rules = topics_of(settings), settings.rules
+    topics = topics_of(settings)
     plays = topics.plays.name
-    lane = CountLane(settings, partition, appender)
     low, high = reader.bounds(plays, partition)
     counted = last_counted(reader, topics.counts.name, settings.shards, partition)
     if counted is None:
@@ -110,8 +109,20 @@ def restore_count(reader: Log, settings: Settings, partition: int, appender: App
                 f"{plays} partition {partition} was cut: it begins at offset {low}, and {topics.counts.name} does not say "
                 f"that anything of it was counted, so what came before would be missing in every count; {REPLAY}"
             )
-        return lane
-    oldest, lane._expected = panes_since(counted.watermark, rules), None
+        return CountLane(settings, partition, appender)
+    try:
+        return _rebuilt(reader, CountLane(settings, partition, appender), low, high, counted)
+    except RefusedError:
+        furthest = last_counted(reader, topics.counts.name, settings.shards, partition, furthest=True)
+        if furthest is None or furthest.offset <= counted.offset:
+            raise
+        return _rebuilt(reader, CountLane(settings, partition, appender), low, high, furthest)
+
+
+def _rebuilt(reader: Log, lane: CountLane, low: int, high: int, counted: Counted) -> CountLane:
+    """The lane as of this position. Raises RefusedError where `plays` (offsets `low` to `high`) lost what it takes."""
+    plays, partition, oldest = lane._topics.plays.name, lane._partition, panes_since(counted.watermark, lane._rules)
+    lane._expected = None
     for record, headers in valid_since(
         reader, plays, partition, low, high, oldest, "plays of panes that count must go on with"
     ):
@@ -122,7 +133,7 @@ def restore_count(reader: Log, settings: Settings, partition: int, appender: App
     if lane._expected != counted.offset + 1:
         raise RefusedError(
             f"{plays} partition {partition} holds outcomes from offset {low} on, but not those of source offset "
-            f"{counted.offset}, up to which {topics.counts.name} counted ({utc(counted.watermark)}): it was cut or made "
+            f"{counted.offset}, up to which was counted ({utc(counted.watermark)}): it was cut or made "
             f"anew, and what count must go on with is gone; {REPLAY}"
         )
     return lane

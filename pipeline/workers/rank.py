@@ -121,19 +121,29 @@ def restore_rank(reader: Log, settings: Settings, shard: int, appender: Appender
     Raises RefusedError where the final lists so far are of another window length or k, or announcements are gone.
     """
     topics, rules = topics_of(settings), settings.rules
-    window_ms = settings.window_seconds * 1000
     final = last_final(reader, topics.tops.name, shard, rules.grace_ms)
-    if final and (final.window_ms, final.k) != (window_ms, settings.top_k):
+    if final and (final.window_ms, final.k) != (settings.window_seconds * 1000, settings.top_k):
         raise RefusedError(
             f"{topics.tops.name} holds final lists of {final.k} artists over {final.window_ms // 1000} s, the settings say "
             f"LISTENING_TOP_K={settings.top_k} and LISTENING_WINDOW_SECONDS={settings.window_seconds}: start a new run"
         )
+    try:
+        return _rebuilt(reader, settings, shard, appender, final)
+    except RefusedError:
+        furthest = last_final(reader, topics.tops.name, shard, rules.grace_ms, furthest=True)
+        if furthest is None or final is None or furthest.window_end <= final.window_end:
+            raise
+        return _rebuilt(reader, settings, shard, appender, furthest)
+
+
+def _rebuilt(reader: Log, settings: Settings, shard: int, appender: Appender, final: TopHeaders | None) -> RankLane:
+    """The lane as of this final list. Raises RefusedError where `artist-counts` lost what it takes."""
+    counts, rules = topics_of(settings).counts.name, settings.rules
     end, since = (final.window_end, window_since(final, rules.pane_ms)) if final else (None, None)
-    top = SlidingTop(rules.partitions, rules.pane_ms, window_ms, rules.grace_ms, settings.top_k, end)
-    counts = topics.counts.name
-    low, high = reader.bounds(counts, shard)
+    top = SlidingTop(rules.partitions, rules.pane_ms, settings.window_seconds * 1000, rules.grace_ms, settings.top_k, end)
     coverage = Coverage(counts, shard, rules.partitions, since)
     lane = RankLane(settings, shard, top, coverage, appender, time.monotonic)
+    low, high = reader.bounds(counts, shard)
     start = low if since is None else max(low, reader.offset_at(counts, shard, since))
     lane._offset = start
     for record in reader.read(counts, shard, start, high):

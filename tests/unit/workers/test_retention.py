@@ -1,5 +1,6 @@
 """Nobody jumps: what we delete no reader needs, and what others delete is refused or was not needed."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.codec.headers import TopHeaders
 from pipeline.errors import RefusedError
+from pipeline.log.positions import last_told
 from pipeline.log.retention import kept_from
+from pipeline.log.since import last_before
 from tests.unit.batches import NOON
 from tests.unit.workers.simulated import (
     COUNTS,
@@ -24,6 +27,7 @@ from tests.unit.workers.simulated import (
     published,
     rank_state,
 )
+from tests.unit.workers.test_count_and_rank import fetch
 
 Step = tuple[Any, ...]
 assert NOON % 10_000 == 0
@@ -192,6 +196,39 @@ def test_a_final_list_of_nobody_knows_whom_deletes_nothing() -> None:
         run.log.cut(topic, partition, offset)
     assert run.log.lows[COUNTS, 1] > 0
     del run.log.records[TOPS, 0][-1]
+    run.finish()
+    assert published(run.log) == expected(source)
+
+
+def test_an_old_position_written_last_by_workers_stopped_for_long_is_not_gone_on_from() -> None:
+    run, source = steady()
+    for number in range(5):
+        one_round(run, number)
+    stopped = run.counters.pop(0)
+    run.classify(0, 3)
+    fetched = fetch(run.log, PLAYS, 0, stopped.next_offset, 1)
+    lists = list(run.log.records[TOPS, 1])
+    assert fetched
+    assert lists
+    fetched_last = 17
+    for number in range(5, 30):
+        one_round(run, number)
+        for topic in (PLAYS, COUNTS):
+            for at in range(2):
+                run.sink(topic, at, 100)
+        run.trim(0)
+    before = run.states()
+    asyncio.run(stopped.take(fetched))
+    for number in range(6):
+        again = lists[number % len(lists)]
+        run.log.append(TOPS, 1, again.value, list(again.headers), again.timestamp)  # type: ignore[arg-type]
+    told = last_told(run.log, COUNTS, 0, [0])[0]
+    assert told.offset == fetched_last
+    assert last_before(run.log, PLAYS, 0, *run.log.bounds(PLAYS, 0), told.watermark) is None, "what it needs is gone"
+    after = run.states()
+    assert after["count 0"] == before["count 0"]
+    assert after["rank 1"][1:] == before["rank 1"][1:]
+    run.crash(0)
     run.finish()
     assert published(run.log) == expected(source)
 
