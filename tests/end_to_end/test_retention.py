@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -12,6 +13,8 @@ from pipeline.log.positions import last_final, last_told
 from pipeline.log.read import log_reader
 from pipeline.log.since import last_valid
 from pipeline.settings import Settings, load
+from pipeline.store.retention import Trimmer
+from pipeline.store.sink import Progress
 from pipeline.topics import Topic, group_of, topics_of
 from pipeline.verify.readlog import end_offsets
 from tests.end_to_end.processes import kill, processes, wait_for
@@ -150,6 +153,25 @@ def finished(settings: Settings) -> None:
         run.start("rank")
         run.start("classify")
         wait_for("all counted and ranked", ranked)
+
+
+def test_what_may_be_deleted_is_deleted_a_round_later_and_keep_seconds_are_kept_behind_it(settings: Settings) -> None:
+    settings = short(settings)
+    finished(settings)
+    topics = topics_of(settings)
+    derived = {"plays": topics.plays, "artist-counts": topics.counts}
+    progress = {kind: Progress(topic.name) for kind, topic in derived.items()}
+    for kind, topic in derived.items():
+        progress[kind].next.update({partition: high for partition, (_, high) in enumerate(bounds(settings, topic))})
+    at = []
+    for keep in (600, 0):
+        trimmer = Trimmer(short(settings, keep_seconds=keep), progress, threading.Event())
+        before = [lows(settings, topic) for topic in derived.values()]
+        trimmer.trim()
+        assert [lows(settings, topic) for topic in derived.values()] == before
+        trimmer.trim()
+        at.append([low for topic in derived.values() for low in lows(settings, topic)])
+    assert all(0 < more < less for more, less in zip(*at, strict=True))
 
 
 def cut(settings: Settings, topic: Topic, *, leave: int) -> None:
