@@ -2,10 +2,10 @@
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from pipeline.errors import ListeningError, RefusedError, UnavailableError
@@ -75,6 +75,17 @@ def topic_id(settings: Settings, topic: str) -> str:
     try:
         asked = client.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_SECONDS)
         return str(asked[topic].result().topic_id)
+    except KafkaException as error:
+        raise _sentence(settings, error) from error
+
+
+def delete_records(settings: Settings, below: Mapping[tuple[str, int], int]) -> None:
+    """Delete records: (topic, partition) → the offset that is to be its first. Raises as `delete_topics`."""
+    client = _client(settings)
+    try:
+        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in below.items()]
+        for future in client.delete_records(places, request_timeout=ANSWER_SECONDS).values():
+            future.result()
     except KafkaException as error:
         raise _sentence(settings, error) from error
 

@@ -56,6 +56,13 @@ class Settings(BaseSettings):
     min_play_seconds: int = Field(30, ge=1, description="shortest play that counts")
     top_k: int = Field(100, ge=1, le=10_000, description="length of the ranked lists that are published")
 
+    keep_seconds: int | None = Field(
+        None,
+        ge=0,
+        description="event time of plays and artist-counts kept behind what every reader needs; unset: all is kept",
+    )
+    trim_every_seconds: float = Field(60.0, gt=0, description="how often the store looks for what may be deleted")
+
     fast_fetch: bool = Field(True, description="decode record batches as columns; off: record by record")
     fetch_bytes: int = Field(2 << 20, ge=1 << 14, description="most bytes fetched of a partition at once")
     session_seconds: float = Field(10.0, ge=6, le=25, description="after how long without a heartbeat a worker is replaced")

@@ -112,27 +112,35 @@ class PlaysHeaders:
 @dataclass(frozen=True, slots=True)
 class CountsHeaders:
     """Headers of an `artist-counts` record: an announcement is `parts` records, and only the last moves
-    `watermark` (of the source partition, epoch ms) and `counted` (last source offset counted)."""
+    `watermark` (of the source partition, epoch ms) and `counted` (last source offset counted).
+
+    It tells of all that changed between the source offsets `first` and `counted`; before `first` the watermark was
+    `since` (epoch ms, 0 at the log's beginning). So a reader sees whether what it needs was deleted.
+    """
 
     partition: int
-    watermark: int
+    first: int
+    since: int
     counted: int
+    watermark: int
     part: int
     parts: int
     rules: str
 
     def encode(self) -> HeaderList:
-        numbers = {name: getattr(self, name) for name in ("partition", "watermark", "counted", "part", "parts")}
-        return [*((name, b"%d" % number) for name, number in numbers.items()), ("rules", self.rules.encode())]
+        names = ("partition", "first", "since", "counted", "watermark", "part", "parts")
+        return [*((name, b"%d" % getattr(self, name)) for name in names), ("rules", self.rules.encode())]
 
     @classmethod
     def decode(cls, headers: RawHeaders | None) -> "CountsHeaders":
         """Raises HeaderError."""
         texts = _texts(headers)
-        partition, watermark, counted, part, parts = (
-            _number(texts, name) for name in ("partition", "watermark", "counted", "part", "parts")
+        partition, first, since, counted, watermark, part, parts = (
+            _number(texts, name) for name in ("partition", "first", "since", "counted", "watermark", "part", "parts")
         )
-        return cls(partition, watermark, counted, part, parts, texts.get("rules", ""))
+        if not (0 <= first <= counted and since <= watermark and 1 <= part <= parts):
+            raise HeaderError(f"part {part} of {parts} on source offsets {first} to {counted} is no announcement")
+        return cls(partition, first, since, counted, watermark, part, parts, texts.get("rules", ""))
 
     @property
     def complete(self) -> bool:

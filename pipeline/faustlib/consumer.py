@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol
 
+import structlog
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from pipeline.errors import RefusedError
 from pipeline.faustlib.exit import fail
 from pipeline.faustlib.fetch import Fetch
 
+log = structlog.get_logger()
 _FETCH_MAX_WAIT_MS, _FETCH_MIN_BYTES = 100, 64 << 10
 
 
@@ -22,6 +23,9 @@ class Positions(Protocol):
 
     def partitions(self) -> frozenset[TP]:
         """The partitions that have a state."""
+
+    async def reopen(self, tp: TP, consumer: Any) -> None:
+        """Restore the partition's state anew and seek to where it goes on. Ends the process where what it needs is gone."""
 
     def next_offset(self, tp: TP) -> int | None:
         """The offset up to which the output is acknowledged, or None where there is no state."""
@@ -96,7 +100,17 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         except NoOffsetForPartitionError:
             return {}  # newly assigned and nothing committed yet: perform_seek is about to say where it goes on
         except OffsetOutOfRangeError as error:
-            fail(RefusedError(f"a position is gone from the log, nobody jumps over what was lost: {error}"))
+            await self._stand_up(error.args[0])
+            return {}
+
+    async def _stand_up(self, gone: Mapping[TP, int]) -> None:
+        """A position is gone. Nobody jumps: what the logs say now decides whether anything is lost. A worker that was
+        stopped for long finds others far ahead and the log cut behind them, and goes on; else its restore refuses."""
+        for place, offset in gone.items():
+            tp = TP(place.topic, place.partition)
+            begins = (await self.earliest_offsets(tp)).get(tp)
+            log.warning("a position is gone, restoring", topic=tp.topic, partition=tp.partition, was=offset, begins=begins)
+            await self._positions.reopen(tp, self)
 
     def _to_message(self, tp: TP, record: Fetch) -> ConsumerMessage:
         return ConsumerMessage(

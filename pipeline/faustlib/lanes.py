@@ -106,13 +106,14 @@ class Lanes:
             if self._lanes.get(tp) is not lane:
                 return  # revoked meanwhile: the state is gone already, and somebody else's task
             log.warning("lost a race, restoring", topic=tp.topic, partition=tp.partition, why=str(error))
-            await self._reopen(tp, consumer())
+            await self.reopen(tp, consumer())
         except asyncio.CancelledError:
             raise
         except BaseException as error:
             fail(error)
 
-    async def _reopen(self, tp: TP, consumer: Any) -> None:
+    async def reopen(self, tp: TP, consumer: Any) -> None:
+        """Restore the lane from the logs and seek to where it goes on. A failure ends the process."""
         self._lanes.pop(tp, None)
         generation = self._generation
         try:

@@ -114,8 +114,8 @@ def look_back(
 
 
 @contextmanager
-def log_reader(bootstrap: str) -> Iterator[LogReader]:
-    """A reader that is closed at the end."""
+def log_reader(bootstrap: str, fetch_bytes: int = 16 << 20) -> Iterator[LogReader]:
+    """A reader that is closed at the end. `fetch_bytes`: fetched at once, little where only a few records are looked at."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -125,8 +125,8 @@ def log_reader(bootstrap: str) -> Iterator[LogReader]:
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
             "isolation.level": "read_uncommitted",
-            "fetch.message.max.bytes": 16 << 20,
-            "queued.max.messages.kbytes": 64 << 10,
+            "fetch.message.max.bytes": fetch_bytes,
+            "queued.max.messages.kbytes": 4 * fetch_bytes >> 10,
         }
     )
     try:

@@ -101,9 +101,10 @@ class TopicConsumer:
         if error is None:
             return Record(message.partition(), message.offset(), headers_of(message), message.value())
         if error.code() in GONE:
+            low, _ = self.bounds(message.partition())
             raise RefusedError(
-                f"{self.topic.name} partition {message.partition()}: the next record to store is gone, the log was cut; "
-                "start a new run by LISTENING_RUN"
+                f"{self.topic.name} partition {message.partition()} was cut: it begins at offset {low}, the next record "
+                f"to store lay at {message.offset()}; start a new run by LISTENING_RUN and replay the source into it"
             )
         if error.code() in NO_TOPIC:
             raise RefusedError(f"{self.topic.name} was deleted: start a new run by LISTENING_RUN")

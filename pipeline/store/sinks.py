@@ -17,6 +17,7 @@ from pipeline.store.client import Pool
 from pipeline.store.positions import Committed, held
 from pipeline.store.readers import ArtistsReader, CountsReader, PlaysReader, TopsReader
 from pipeline.store.records import Reader
+from pipeline.store.retention import Trimmer
 from pipeline.store.sink import Progress, Sink
 from pipeline.store.writer import ClickHouseWriter, Writer
 from pipeline.topics import Topic, topics_of
@@ -67,6 +68,9 @@ class Sinks:
             self._threads.append(threading.Thread(target=self._run, args=(sink,), name=f"sink-{kind}", daemon=True))
         for thread in self._threads:
             thread.start()
+        if self._settings.keep_seconds is not None:
+            trimmer = Trimmer(self._settings, self.progress, self._stop)
+            threading.Thread(target=trimmer.run, name="retention", daemon=True).start()
 
     def _sink(self, kind: str, topic: Topic, reader: Reader) -> Sink:
         client = self._pool.writer()

@@ -39,6 +39,11 @@ class PaneCounts:
             del self._panes[pane]
 
 
+def panes_since(watermark: int, rules: Rules) -> int:
+    """From which watermark on (epoch ms) records hold plays of panes that can still change at `watermark`."""
+    return watermark - rules.grace_ms - rules.pane_ms
+
+
 def _grouped(panes: Longs, artists: Longs) -> Iterable[tuple[int, int, int]]:
     """(pane, artist, how many) of the pairs that occur."""
     if not len(panes):

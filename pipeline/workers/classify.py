@@ -171,12 +171,18 @@ def make_app(settings: Settings) -> LogApp:
         source = admin.topic_id(settings, topics.events.name)
         with log_reader(settings.bootstrap) as reader:
             restored = restore_memory(reader, topics.plays.name, partition, settings.rules)
-            _low, end = reader.bounds(topics.events.name, partition)
+            low, end = reader.bounds(topics.events.name, partition)
         if end < restored.memory.next_offset or restored.source not in ("", source):
             raise RefusedError(
                 f"{topics.events.name} partition {partition} (topic id {source}) ends at {end}, outcomes reach to "
                 f"{restored.memory.next_offset} (topic id {restored.source}): the topic was cut or made anew; "
                 "start a new run (LISTENING_RUN)"
+            )
+        if low > restored.memory.next_offset:
+            raise RefusedError(
+                f"{topics.events.name} partition {partition} begins at offset {low}, outcomes reach to "
+                f"{restored.memory.next_offset}: the events at offsets {restored.memory.next_offset} to {low - 1} were "
+                "deleted before they were classified, and can't be counted any more; start a new run (LISTENING_RUN)"
             )
         return restored, source
 

@@ -12,13 +12,14 @@ from pipeline.codec.records import kafka_records
 from pipeline.errors import RefusedError
 from pipeline.faustlib.fetch import Fetch
 from pipeline.log.append import Appender
-from pipeline.log.positions import last_counted
+from pipeline.log.positions import Counted, last_counted
 from pipeline.log.read import Log
-from pipeline.log.restore import check_contiguous, check_rules
+from pipeline.log.restore import check_rules
+from pipeline.log.since import REPLAY, check_contiguous, utc, valid_since
 from pipeline.outcomes import Outcome
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
-from pipeline.windows.counts import PaneCounts
+from pipeline.windows.counts import PaneCounts, panes_since
 
 _ROWS_PER_RECORD = 100_000
 _NAMES = list(COUNTS_SCHEMA)
@@ -31,7 +32,7 @@ class CountLane:
         self._settings, self._topics, self._rules = settings, topics_of(settings), settings.rules
         self._partition, self._appender = partition, appender
         self._counts = PaneCounts(self._rules)
-        self._expected: int | None = None  # first source offset of the next valid record; None: none was read yet
+        self._expected: int | None = 0  # first source offset of the next valid record; None: none was read yet
         self._watermark = 0
         self._offset = 0
 
@@ -42,7 +43,7 @@ class CountLane:
     def fold(self, offset: int, headers: PlaysHeaders, value: bytes) -> set[tuple[int, int]]:
         """Count one valid record; the (pane, artist) pairs that changed. Raises RefusedError."""
         topic = self._topics.plays.name
-        check_rules(topic, self._partition, headers, self._rules)
+        check_rules(topic, self._partition, headers.rules, self._rules)
         check_contiguous(topic, self._partition, offset, headers, self._expected)
         self._expected, self._watermark = headers.last + 1, headers.watermark
         if not headers.counts[Outcome.ACCEPTED]:
@@ -53,7 +54,7 @@ class CountLane:
 
     async def take(self, fetch: Fetch) -> None:
         changed: set[tuple[int, int]] = set()
-        before = self._expected
+        before, since = self._expected, self._watermark
         for batch in fetch.batches:
             for record in kafka_records(batch):
                 if record.offset < self._offset:
@@ -61,27 +62,29 @@ class CountLane:
                 headers = PlaysHeaders.valid_at(record.offset, record.headers)
                 if headers:
                     changed |= self.fold(record.offset, headers, record.value or b"")
-        if self._expected != before:
-            await self._announce(changed)
+        if before is not None and self._expected != before:
+            await self._announce(changed, before, since)
         self._offset = fetch.next
 
     async def idle(self) -> None:
         pass
 
-    async def _announce(self, changed: set[tuple[int, int]]) -> None:
-        """Tell every shard, also those without a changed row: the watermark is news to all."""
+    async def _announce(self, changed: set[tuple[int, int]], first: int, since: int) -> None:
+        """Tell every shard, also those without a changed row, what changed since source offset `first` and the watermark
+        `since` before it: the watermark is news to all."""
         assert self._expected is not None
         counted, shards = self._expected - 1, self._settings.shards
         split: dict[int, list[tuple[int, int, int, int, int]]] = defaultdict(list)
         for pane, artist, plays in self._counts.rows(changed):
             split[artist % shards].append((self._partition, pane, artist, plays, counted))
         self._counts.drop_settled(self._watermark)
-        await asyncio.gather(*(self._tell(shard, split[shard], counted) for shard in range(shards)))
+        told = (first, since, counted, self._watermark)
+        await asyncio.gather(*(self._tell(shard, split[shard], told) for shard in range(shards)))
 
-    async def _tell(self, shard: int, rows: list[tuple[int, int, int, int, int]], counted: int) -> None:
+    async def _tell(self, shard: int, rows: list[tuple[int, int, int, int, int]], told: tuple[int, int, int, int]) -> None:
         parts = [rows[at : at + _ROWS_PER_RECORD] for at in range(0, len(rows), _ROWS_PER_RECORD)] or [[]]
         for number, part in enumerate(parts, 1):
-            headers = CountsHeaders(self._partition, self._watermark, counted, number, len(parts), self._rules.fingerprint)
+            headers = CountsHeaders(self._partition, *told, number, len(parts), self._rules.fingerprint)
             value = write_container(_frame(part), "ArtistCount") if part else b""
             await self._appender.append(self._topics.counts.name, shard, value, headers.encode(), timestamp=self._watermark)
 
@@ -96,23 +99,41 @@ def restore_count(reader: Log, settings: Settings, partition: int, appender: App
 
     Raises RefusedError where the log that is needed is gone or was written under other rules.
     """
-    topics, rules = topics_of(settings), settings.rules
+    topics = topics_of(settings)
     plays = topics.plays.name
-    lane = CountLane(settings, partition, appender)
     low, high = reader.bounds(plays, partition)
     counted = last_counted(reader, topics.counts.name, settings.shards, partition)
     if counted is None:
         if low > 0:
             raise RefusedError(
-                f"{plays} partition {partition} begins at {low}, and nothing of it was counted yet: data was lost"
+                f"{plays} partition {partition} was cut: it begins at offset {low}, and {topics.counts.name} does not say "
+                f"that anything of it was counted, so what came before would be missing in every count; {REPLAY}"
             )
-        return lane
-    oldest = counted.watermark - rules.grace_ms - rules.pane_ms
-    for record in reader.read(plays, partition, max(low, reader.offset_at(plays, partition, oldest)), high):
-        headers = PlaysHeaders.valid_at(record.offset, record.headers)
-        if headers and headers.first > counted.offset:
+        return CountLane(settings, partition, appender)
+    try:
+        return _rebuilt(reader, CountLane(settings, partition, appender), low, high, counted)
+    except RefusedError:
+        furthest = last_counted(reader, topics.counts.name, settings.shards, partition, furthest=True)
+        if furthest is None or furthest.offset <= counted.offset:
+            raise
+        return _rebuilt(reader, CountLane(settings, partition, appender), low, high, furthest)
+
+
+def _rebuilt(reader: Log, lane: CountLane, low: int, high: int, counted: Counted) -> CountLane:
+    """The lane as of this position. Raises RefusedError where `plays` (offsets `low` to `high`) lost what it takes."""
+    plays, partition, oldest = lane._topics.plays.name, lane._partition, panes_since(counted.watermark, lane._rules)
+    lane._expected = None
+    for record, headers in valid_since(
+        reader, plays, partition, low, high, oldest, "plays of panes that count must go on with"
+    ):
+        if headers.first > counted.offset:
             break
-        if headers:
-            lane.fold(record.offset, headers, record.value)
+        lane.fold(record.offset, headers, record.value)
         lane._offset = record.offset + 1
+    if lane._expected != counted.offset + 1:
+        raise RefusedError(
+            f"{plays} partition {partition} holds outcomes from offset {low} on, but not those of source offset "
+            f"{counted.offset}, up to which was counted ({utc(counted.watermark)}): it was cut or made "
+            f"anew, and what count must go on with is gone; {REPLAY}"
+        )
     return lane

@@ -19,8 +19,10 @@ from pipeline.faustlib.app import LogApp, build_app, run_worker
 from pipeline.faustlib.fetch import Fetch
 from pipeline.faustlib.lanes import Lane
 from pipeline.log.append import Appender
-from pipeline.log.positions import last_final
+from pipeline.log.coverage import Coverage
+from pipeline.log.positions import last_final, window_since
 from pipeline.log.read import Log, log_reader
+from pipeline.log.since import REPLAY, utc
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 from pipeline.topk.merge import Ranked, SlidingTop
@@ -37,10 +39,16 @@ class RankLane:
     """A shard of `artist-counts`: its sliding window. `clock` (seconds) only limits how often provisional lists come."""
 
     def __init__(
-        self, settings: Settings, shard: int, top: SlidingTop, appender: Appender, clock: Callable[[], float]
+        self,
+        settings: Settings,
+        shard: int,
+        top: SlidingTop,
+        coverage: Coverage,
+        appender: Appender,
+        clock: Callable[[], float],
     ) -> None:
         self._settings, self._topics, self._shard = settings, topics_of(settings), shard
-        self._top, self._appender, self._clock = top, appender, clock
+        self._top, self._coverage, self._appender, self._clock = top, coverage, appender, clock
         self._offset = 0
         self._shown_at, self._shown_counted = 0.0, -1
 
@@ -49,7 +57,7 @@ class RankLane:
         return self._offset
 
     def fold(self, offset: int, headers: RawHeaders, value: bytes) -> None:
-        """Merge one announcement's part. Raises RefusedError where it was counted under other rules."""
+        """Merge one announcement's part. Raises RefusedError where it was counted under other rules, or tells of a loss."""
         self._offset = offset + 1
         try:
             known = CountsHeaders.decode(headers)
@@ -59,12 +67,13 @@ class RankLane:
             raise RefusedError(f"{self._topics.counts.name} was counted under other rules: {known.rules}")
         if not 0 <= known.partition < self._settings.partitions:
             return
+        completes = self._coverage.completes(known)
         rows = read_container(value, COUNTS_SCHEMA)
         if rows.height:
             panes = rows["pane"].to_physical()
             columns = (panes, rows["artist_id"], rows["plays"], rows["version"])
             self._top.merge(known.partition, zip(*(column.to_list() for column in columns), strict=True))
-        if known.complete:
+        if completes:
             self._top.advance(known.partition, known.watermark, known.counted)
 
     async def take(self, fetch: Fetch) -> None:
@@ -109,27 +118,49 @@ class RankLane:
 def restore_rank(reader: Log, settings: Settings, shard: int, appender: Appender) -> RankLane:
     """Go on after the last final list, with `artist-counts` read from the start of the next window to its end.
 
-    Raises RefusedError where the final lists so far are of another window length or k.
+    Raises RefusedError where the final lists so far are of another window length or k, or announcements are gone.
     """
     topics, rules = topics_of(settings), settings.rules
-    window_ms = settings.window_seconds * 1000
     final = last_final(reader, topics.tops.name, shard, rules.grace_ms)
-    if final and (final.window_ms, final.k) != (window_ms, settings.top_k):
+    if final and (final.window_ms, final.k) != (settings.window_seconds * 1000, settings.top_k):
         raise RefusedError(
             f"{topics.tops.name} holds final lists of {final.k} artists over {final.window_ms // 1000} s, the settings say "
             f"LISTENING_TOP_K={settings.top_k} and LISTENING_WINDOW_SECONDS={settings.window_seconds}: start a new run"
         )
-    end = final.window_end if final else None
-    top = SlidingTop(rules.partitions, rules.pane_ms, window_ms, rules.grace_ms, settings.top_k, end)
-    lane = RankLane(settings, shard, top, appender, time.monotonic)
-    counts = topics.counts.name
+    try:
+        return _rebuilt(reader, settings, shard, appender, final)
+    except RefusedError:
+        furthest = last_final(reader, topics.tops.name, shard, rules.grace_ms, furthest=True)
+        if furthest is None or final is None or furthest.window_end <= final.window_end:
+            raise
+        return _rebuilt(reader, settings, shard, appender, furthest)
+
+
+def _rebuilt(reader: Log, settings: Settings, shard: int, appender: Appender, final: TopHeaders | None) -> RankLane:
+    """The lane as of this final list. Raises RefusedError where `artist-counts` lost what it takes."""
+    counts, rules = topics_of(settings).counts.name, settings.rules
+    end, since = (final.window_end, window_since(final, rules.pane_ms)) if final else (None, None)
+    top = SlidingTop(rules.partitions, rules.pane_ms, settings.window_seconds * 1000, rules.grace_ms, settings.top_k, end)
+    coverage = Coverage(counts, shard, rules.partitions, since)
+    lane = RankLane(settings, shard, top, coverage, appender, time.monotonic)
     low, high = reader.bounds(counts, shard)
-    start = low if end is None else max(low, reader.offset_at(counts, shard, end + rules.pane_ms - window_ms))
+    start = low if since is None else max(low, reader.offset_at(counts, shard, since))
     lane._offset = start
     for record in reader.read(counts, shard, start, high):
         lane.fold(record.offset, record.headers, record.value)
+    if low > 0 and coverage.unheard:
+        raise RefusedError(
+            f"{counts} partition {shard} was cut: it begins at offset {low}, and no announcement of source partitions "
+            f"{', '.join(map(str, coverage.unheard))} is left, of which rank needs "
+            f"{'all there were' if since is None else f'those since {utc(since)}'} for the lists of the window; "
+            f"{REPLAY}"
+        )
     if end is not None and top.watermark < end + rules.grace_ms:
-        raise UnavailableError(f"{counts} shard {shard} was read up to {top.watermark}, but {end} is final already")
+        kind = RefusedError if low > 0 else UnavailableError
+        raise kind(
+            f"{counts} partition {shard}, from offset {low} on, was read up to {utc(top.watermark)}, but the list of "
+            f"{utc(end)} is final already: announcements of source partitions are gone; {REPLAY}"
+        )
     return lane
 
 

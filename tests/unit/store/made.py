@@ -76,7 +76,8 @@ def counts(partition: int, rows: list[tuple[int, int, int]], *, counted: int, wa
         for pane, artist, number in rows
     ]
     value = container("artist-counts-value", made) if made else b""
-    return headers(partition=partition, watermark=watermark, counted=counted, part=1, parts=1, rules=rules), value
+    numbers = {"partition": partition, "first": 0, "since": 0, "counted": counted, "watermark": watermark}
+    return headers(**numbers, part=1, parts=1, rules=rules), value
 
 
 def top(window_end: int, shard: int, ranked: list[tuple[int, int]], *, final: bool, counted: int, k: int = 100) -> Made:
