@@ -7,7 +7,8 @@ the body; parameters that are nothing else are settings; a GET reads only; sever
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,22 +133,39 @@ class Engine:
             raise EngineRefusal(
                 62, "SYNTAX_ERROR", "Code: 62. DB::Exception: Multi-statements are not allowed. (SYNTAX_ERROR)"
             )
-        handle = self._sessions.get(query.session) or chdb.connect(self._path)
-        if query.session:
-            self._sessions[query.session] = handle
-        try:
-            return self._answer(query, self._run(handle, query))
-        except RuntimeError as error:  # chdb's errors are RuntimeErrors
-            message = str(error)
-            code, names = _CODE.search(message), _NAME.findall(message)
-            raise EngineRefusal(int(code[1]) if code else 1000, names[-1] if names else "", message) from error
-        finally:
-            if not query.session:
-                handle.close()
+        with self._handle(query) as handle:
+            try:
+                return self._answer(query, self._run(handle, query))
+            except RuntimeError as error:  # chdb's errors are RuntimeErrors
+                message = str(error)
+                code, names = _CODE.search(message), _NAME.findall(message)
+                raise EngineRefusal(int(code[1]) if code else 1000, names[-1] if names else "", message) from error
 
     def close(self) -> None:
         for handle in [*self._sessions.values(), self._base]:
             handle.close()
+
+    @contextmanager
+    def _handle(self, query: Query) -> Iterator[Any]:
+        """A connection to the engine for one request: the session's, else a new one.
+
+        A connection can't leave readonly again: a request that sets it has one of its own, and sees no temporary tables.
+        """
+        if not query.session or "readonly" in query.settings:
+            handle = chdb.connect(self._path)
+            try:
+                yield handle
+            finally:
+                handle.close()
+            return
+        handle = self._sessions.get(query.session) or chdb.connect(self._path)
+        self._sessions[query.session] = handle
+        try:
+            yield handle
+        finally:
+            for name in query.settings:  # a request's settings end with it
+                with suppress(RuntimeError):
+                    handle.query(f"SET {_quoted(name, '`')} = DEFAULT", "TSV")
 
     def _run(self, handle: Any, query: Query) -> Any:
         if query.database:
