@@ -11,8 +11,9 @@ from fastapi.responses import JSONResponse
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.http import serve_registry
 from pipeline.settings import Settings
-from pipeline.store.client import Pool, sentence
+from pipeline.store.client import Pool
 from pipeline.store.fence import admit
+from pipeline.store.refusals import sentence
 from pipeline.store.sinks import Sinks
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -72,7 +73,7 @@ def reasons_against(sinks: Sinks) -> list[str]:
     if sinks.failure:
         return [sinks.failure.sentence]
     if not sinks.progress:
-        return ["the sinks are starting"]
+        return [sinks.waits_for or "the sinks are starting"]
     waiting = [f"the sink of {kind} has not begun" for kind, p in sinks.progress.items() if not p.consuming.is_set()]
     troubled = [f"{kind}: {p.trouble}" for kind, p in sinks.progress.items() if p.trouble]
     return waiting + troubled

@@ -12,6 +12,7 @@ from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from pipeline.errors import RefusedError, UnavailableError
 from pipeline.settings import Settings
+from pipeline.store.refusals import NotNowError, is_away, sentence, translated
 
 OWN_SETTINGS = {
     # On by default since 26.3: an insert would return before its rows can be read, or be merged with others'.
@@ -36,25 +37,36 @@ GUEST_SETTINGS = {
 GUESTS = 4
 """User queries that run at once."""
 GUEST_WAIT_SECONDS = 20.0
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 30
+"""How long a server may be silent while it answers us; it says that it is at work every 25 s."""
+GUEST_ANSWER_SECONDS = 40
+"""Above the engine's own limit for a guest's query."""
+PING_SECONDS = 2
+"""How long a guest waits to hear that a server is there; it is asked twice."""
 
 
-def open_client(settings: Settings, database: str | None = None, engine_settings: Mapping[str, str] = OWN_SETTINGS) -> Any:
+def open_client(
+    settings: Settings,
+    database: str | None = None,
+    engine_settings: Mapping[str, str] = OWN_SETTINGS,
+    answer_seconds: int = ANSWER_SECONDS,
+) -> Any:
     """A client of the engine of this run, with a session of its own. A client serialises its calls.
 
-    Raises UnavailableError where a server does not answer, RefusedError where the embedded engine can't open its folder.
+    Raises NotNowError where a server does not answer, SettingsError where it refuses the user, RefusedError where the
+    embedded engine can't open its folder.
     """
     if settings.clickhouse_dsn:
-        try:
+        with translated("ClickHouse can't be used"):
             return clickhouse_connect.get_client(
                 dsn=settings.clickhouse_dsn,
                 database=database or "default",
                 settings=dict(engine_settings),
                 autogenerate_session_id=False,
+                connect_timeout=CONNECT_SECONDS,
+                send_receive_timeout=answer_seconds,
             )
-        except EngineError as error:
-            raise UnavailableError(
-                f"ClickHouse does not answer (check LISTENING_CLICKHOUSE_DSN and the server): {sentence(error)}"
-            ) from error
     path = settings.run_dir / "store"
     try:
         client = clickhouse_connect.get_client(interface="chdb", path=str(path), database=database)
@@ -66,34 +78,38 @@ def open_client(settings: Settings, database: str | None = None, engine_settings
     return client
 
 
-def sentence(error: BaseException) -> str:
-    """The engine's message as one line, without its stack or version."""
-    text = " ".join(str(error).split())
-    return text.partition(" Stack trace:")[0].partition(" (version ")[0][:2000]
-
-
 class Pool:
     """The run's clients: `base` keeps the embedded engine alive, writers get one each, readers share a few.
+
+    A server need not be there when the pool is made: `base` connects when it is first asked for.
 
     Inserts never wait for reads: each client has a session and a lock of its own. Closing the pool closes all clients.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Raises RefusedError where another process has the store open, UnavailableError where a server is away."""
+        """Raises RefusedError where another process has the embedded store open."""
         self._settings = settings
         self._lock = None if settings.clickhouse_dsn else _own(settings)
-        try:
-            self.base: Any = open_client(settings)
-        except BaseException:
-            self._unlock()
-            raise
-        self._clients: list[Any] = [self.base]
+        self._clients: list[Any] = []
+        if not settings.clickhouse_dsn:
+            try:
+                self._clients.append(open_client(settings))
+            except BaseException:
+                self._unlock()
+                raise
         self._idle: list[Any] = []
         self._seats = threading.BoundedSemaphore(GUESTS)
         self._at_work: set[int] = set()
 
+    @property
+    def base(self) -> Any:
+        """The client that is there first. Raises as `open_client`."""
+        if not self._clients:
+            self._clients.append(open_client(self._settings))
+        return self._clients[0]
+
     def writer(self) -> Any:
-        """A client for one thread that inserts."""
+        """A client for one thread that inserts. Raises as `open_client`."""
         client = open_client(self._settings, self._settings.database)
         self._clients.append(client)
         return client
@@ -102,8 +118,9 @@ class Pool:
     def guest(self) -> Iterator[Any]:
         """A read-only, limited client for user SQL, thrown away after any error (one may stay spoilt).
 
-        Raises UnavailableError where all are busy for GUEST_WAIT_SECONDS.
+        Raises UnavailableError where all are busy for GUEST_WAIT_SECONDS, or a server is away.
         """
+        self._require_server()
         if not self._seats.acquire(timeout=GUEST_WAIT_SECONDS):
             raise UnavailableError(f"the store is busy with {GUESTS} other queries: try again later")
         self._at_work.add(threading.get_ident())
@@ -111,11 +128,13 @@ class Pool:
             try:
                 client = self._idle.pop()
             except IndexError:
-                client = open_client(self._settings, self._settings.database, GUEST_SETTINGS)
+                client = open_client(self._settings, self._settings.database, GUEST_SETTINGS, GUEST_ANSWER_SECONDS)
             try:
                 yield client
-            except BaseException:
+            except BaseException as error:
                 client.close()
+                if self._settings.clickhouse_dsn and isinstance(error, EngineError) and is_away(error):
+                    raise NotNowError(sentence(error)) from error
                 raise
             self._idle.append(client)
         finally:
@@ -134,6 +153,11 @@ class Pool:
         self._idle.clear()
         self._clients.clear()
         self._unlock()
+
+    def _require_server(self) -> None:
+        """A query is worth starting only where somebody is there: else it would find out after many seconds."""
+        if self._settings.clickhouse_dsn and not (self._clients and self._clients[0].ping(PING_SECONDS)):
+            raise NotNowError("ClickHouse does not answer just now: try again later (GET /ready says more)")
 
     def _unlock(self) -> None:
         if self._lock is not None:

@@ -1,5 +1,7 @@
 """One topic as the sink reads it: partitions assigned, never subscribed, and a group for its committed offsets only."""
 
+import contextlib
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -84,8 +86,22 @@ class TopicConsumer:
             return False
         return True
 
+    def ends(self, stop: threading.Event) -> dict[int, int]:
+        """The offsets after the last records, asked of the brokers; without those that don't answer at once."""
+        found = {}
+        for partition in range(self.topic.partitions):
+            with contextlib.suppress(KafkaException):
+                if not stop.is_set():
+                    found[partition] = int(self._consumer.get_watermark_offsets(self._at(partition), timeout=0.2)[1])
+        return found
+
+    def pause(self) -> None:
+        """Read nothing and keep nothing in memory, until `assign` says where to go on: librdkafka's own pause keeps the
+        position for us, but a record that is on its way to us then is lost or not, depending on when it is asked for."""
+        self._consumer.unassign()
+
     def assign(self, offsets: Mapping[int, int]) -> None:
-        """Start reading: partition → offset."""
+        """Start reading, or go on after a pause: partition → offset."""
         self._consumer.assign([self._at(partition, offset) for partition, offset in offsets.items()])
 
     def poll(self, seconds: float) -> Record | str | None:

@@ -1,18 +1,20 @@
 """The store process: engine, migrations, sinks and HTTP, from start to end.
 
-1. open the engine and apply migrations          4. ready: write the pid file
-2. bind the port                                 5. a signal or a dead sink: stop serving, stop sinking, close the engine
-3. start the sinks and serve                     6. end with the exit code that says what happened
+1. open the embedded engine, bind the port, serve    4. ready: write the pid file
+2. wait for a ClickHouse server; apply migrations    5. a signal or a dead sink: stop serving, sinking, the engine
+3. start the sinks                                   6. end with the exit code that says what happened
 """
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from pipeline.settings import Settings
 from pipeline.store import migrate
 from pipeline.store.app import make_app
 from pipeline.store.client import Pool
+from pipeline.store.refusals import translated
 from pipeline.store.sinks import Failure, Sinks
 
 STOP_SECONDS = 3
@@ -59,6 +62,9 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     # A query that is cut off because the store ends is no defect to be shown with its stack.
     logging.getLogger("uvicorn.error").addFilter(_is_news)
+    for name in ("clickhouse_connect", "urllib3"):
+        # What they warn of comes as errors, too, and is said once (trouble.py), not at each attempt.
+        logging.getLogger(name).setLevel(logging.ERROR)
     stamina.instrumentation.set_on_retry_hooks([_say_retry])
     try:
         return run(pipeline_settings.load())
@@ -79,7 +85,8 @@ def run(settings: Settings) -> int:
     """Until a signal comes or a sink dies. Raises ListeningError where it can't begin."""
     pool = Pool(settings)
     try:
-        applied = migrate.migrate(pool.base, settings.database, migrate.load())
+        if not settings.clickhouse_dsn:
+            _migrate(settings, pool)
         listener = _bind(settings)
     except BaseException:
         pool.close()
@@ -92,9 +99,10 @@ def run(settings: Settings) -> int:
     # uvicorn raises the signals again that ended it, when it is done: they must not end what follows.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    keeper = threading.Thread(target=_keep, args=(server, sinks, ready), name="keeper", daemon=True)
+    begin = functools.partial(_begin, settings, pool, sinks)
+    keeper = threading.Thread(target=_keep, args=(server, sinks, begin, ready), name="keeper", daemon=True)
     keeper.start()
-    log.info("the store serves", url=settings.store_url, database=settings.database, migrations=applied)
+    log.info("the store serves", url=settings.store_url, database=settings.database)
     server.run(sockets=[listener])
     sinks.stop()
     keeper.join(STOP_SECONDS)
@@ -106,10 +114,23 @@ def run(settings: Settings) -> int:
     return failure.exit_code if failure else Exit.OK
 
 
-def _keep(server: Server, sinks: Sinks, ready: Path) -> None:
-    """Start the sinks, tell when all is ready, and end the server when a sink has ended."""
+def _begin(settings: Settings, pool: Pool, sinks: Sinks) -> None:
+    """Start the sinks, once ClickHouse is there."""
+    if settings.clickhouse_dsn:
+        sinks.wait_for(functools.partial(_migrate, settings, pool))
+    sinks.start()
+
+
+def _migrate(settings: Settings, pool: Pool) -> None:
+    with translated("ClickHouse refuses the store's tables"):
+        if applied := migrate.migrate(pool.base, settings.database, migrate.load()):
+            log.info("migrations were applied", names=applied)
+
+
+def _keep(server: Server, sinks: Sinks, begin: Callable[[], None], ready: Path) -> None:
+    """Begin, tell when all is ready, and end the server when a sink has ended."""
     try:
-        sinks.start()
+        begin()
         for progress in list(sinks.progress.values()):
             while not progress.consuming.wait(0.1) and not sinks.ended.is_set():
                 pass
@@ -118,7 +139,8 @@ def _keep(server: Server, sinks: Sinks, ready: Path) -> None:
             ready.write_text(str(os.getpid()))
         sinks.ended.wait()
     except ListeningError as error:
-        sinks.failure = Failure(str(error), error.exit_code)
+        if not sinks.ended.is_set():  # asked to stop while it waited: that is no failure
+            sinks.failure = Failure(str(error), error.exit_code)
     except BaseException as error:
         log.exception("the sinks could not start")
         sinks.failure = Failure(f"the sinks could not start: {type(error).__name__}: {error}", Exit.RESTART)

@@ -2,7 +2,8 @@
 
 1. start at the committed offsets (positions.py)
 2. read records into rows; a record that is none of ours is passed over and counted
-3. insert, a table at a time; what the store can't take now is offered again, for ever, without a commit
+3. insert, a table at a time; what the store can't take now is offered again, for ever, without a commit, and meanwhile
+   nothing is read: what waits in memory is one insert a table
 4. only then commit, with what the reader resumes from as metadata
 """
 
@@ -10,22 +11,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
-import pyarrow as pa
-import stamina
-import structlog
-
-from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from pipeline.store.consumer import TopicConsumer
 from pipeline.store.pending import Pending
 from pipeline.store.positions import Committed, start_of
 from pipeline.store.records import Reader, Record
-from pipeline.store.writer import WriteLaterError, Writer
+from pipeline.store.trouble import Troubles, patiently
+from pipeline.store.writer import Writer
 from pipeline.topics import Topic
 
 IDLE_SECONDS = 0.1
-log = structlog.get_logger()
 
 
 @dataclass
@@ -59,10 +56,11 @@ class Sink:
         writer: Writer,
         is_held: Callable[[int, Committed], bool],
         stop: threading.Event,
+        troubles: Troubles,
     ) -> None:
         """`is_held`: whether the store holds the records of a partition below a committed offset."""
         self._settings, self._topic, self._reader, self._writer = settings, topic, reader, writer
-        self._is_held, self._stop = is_held, stop
+        self._is_held, self._stop, self._troubles = is_held, stop, troubles
         self.progress = Progress(topic.name)
 
     def run(self) -> None:
@@ -83,7 +81,7 @@ class Sink:
                 elif polled:
                     self._say(polled)
                 elif not self.progress.trouble or consumer.answers(IDLE_SECONDS):
-                    self.progress.trouble = ""
+                    self._go_on()
                     self._see_ends(consumer, self.progress.next)
         finally:
             consumer.close()
@@ -92,7 +90,7 @@ class Sink:
         rewound = {}
         for partition, committed in consumer.committed().items():
             low, high = consumer.bounds(partition)
-            is_held = committed.offset > 0 and self._is_held(partition, committed)
+            is_held = committed.offset > 0 and self._asked_whether_held(partition, committed)
             start = start_of(self._topic.name, partition, low, high, committed, is_held=is_held)
             self._reader.resume(partition, start.metadata)
             self.progress.next[partition], self.progress.end[partition] = start.offset, high
@@ -104,20 +102,31 @@ class Sink:
         consumer.assign(self.progress.next)
         self.progress.consuming.set()
 
+    def _asked_whether_held(self, partition: int, committed: Committed) -> bool:
+        held = patiently(lambda: self._is_held(partition, committed), stop=self._stop, idle=self._stop.wait, say=self._say)
+        self._go_on()
+        return held
+
     def _take(self, record: Record, pending: Pending) -> None:
-        self.progress.trouble = ""
+        self._go_on()
         rows = self._reader.read(record)
         if rows is None:
             self.progress.ignored += 1
         pending.add(record.partition, record.offset + 1, rows or [], time.monotonic())
 
     def _flush(self, consumer: TopicConsumer, pending: Pending) -> None:
+        paused = False
+
+        def idle(seconds: float) -> None:
+            nonlocal paused
+            if not paused:
+                consumer.pause()
+                paused = True
+            self._wait(consumer, seconds)
+
         for table, rows in pending.inserts():
-            for attempt in stamina.retry_context(
-                on=WriteLaterError, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0, wait_jitter=1.0
-            ):
-                with attempt:
-                    self._write(table, rows)
+            patiently(partial(self._writer.write, table, rows), stop=self._stop, idle=idle, say=self._say)
+            self._go_on()
         consumer.commit(
             {
                 partition: Committed(offset, self._reader.metadata(partition))
@@ -126,22 +135,25 @@ class Sink:
         )
         self.progress.next.update(pending.positions)
         self.progress.rows += pending.rows
+        if paused:
+            consumer.assign(self.progress.next)
         self._see_ends(consumer, pending.positions)
 
-    def _write(self, table: str, rows: pa.Table) -> None:
-        if self._stop.is_set():
-            raise UnavailableError("asked to stop while the store could not take rows")
-        try:
-            self._writer.write(table, rows)
-            self.progress.trouble = ""
-        except WriteLaterError as error:
-            self._say(str(error))
-            raise
+    def _wait(self, consumer: TopicConsumer, seconds: float) -> None:
+        """While paused: the lag goes on to be told, and what is wrong with the topic to be heard."""
+        deadline = time.monotonic() + seconds
+        self.progress.end.update(consumer.ends(self._stop))
+        while (left := deadline - time.monotonic()) > 0 and not self._stop.is_set():
+            consumer.poll(min(IDLE_SECONDS, left))
 
     def _say(self, trouble: str) -> None:
-        if not self.progress.trouble:
-            log.warning("a sink has to wait", topic=self._topic.name, reason=trouble)
         self.progress.trouble = trouble
+        self._troubles.begin(self._topic.name, trouble)
+
+    def _go_on(self) -> None:
+        if self.progress.trouble:
+            self.progress.trouble = ""
+            self._troubles.end(self._topic.name)
 
     def _see_ends(self, consumer: TopicConsumer, partitions: Iterable[int]) -> None:
         for partition in partitions:

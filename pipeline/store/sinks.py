@@ -6,7 +6,7 @@ plays, artist-counts, top-artists, artists ─► sink ─► ClickHouse
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -17,11 +17,14 @@ from pipeline.store.client import Pool
 from pipeline.store.positions import Committed, held
 from pipeline.store.readers import ArtistsReader, CountsReader, PlaysReader, TopsReader
 from pipeline.store.records import Reader
+from pipeline.store.refusals import translated
 from pipeline.store.retention import Trimmer
 from pipeline.store.sink import Progress, Sink
+from pipeline.store.trouble import Troubles, patiently
 from pipeline.store.writer import ClickHouseWriter, Writer
 from pipeline.topics import Topic, topics_of
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -44,13 +47,27 @@ class Sinks:
         self, settings: Settings, pool: Pool, make_writer: Callable[[Any, str], Writer] = _clickhouse_writer
     ) -> None:
         self._settings, self._pool, self._make_writer = settings, pool, make_writer
-        self._stop = threading.Event()
+        self._stop, self._troubles = threading.Event(), Troubles()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.progress: dict[str, Progress] = {}
         """Kind of topic (`plays`, …) → how far its sink is."""
+        self.waits_for = ""
+        """Before the sinks have begun: what ClickHouse lacks for it."""
         self.failure: Failure | None = None
         self.ended = threading.Event()
+
+    def wait_for(self, ask: Callable[[], T]) -> T:
+        """The answer of ClickHouse before the sinks have begun, however long it is away. Raises as `patiently` does."""
+
+        def say(reason: str) -> None:
+            self.waits_for = reason
+            self._troubles.begin("start", reason)
+
+        answer = patiently(ask, stop=self._stop, idle=self._stop.wait, say=say)
+        self.waits_for = ""
+        self._troubles.end("start")
+        return answer
 
     def start(self) -> None:
         """Make the run's topics where they are missing, then start the threads. Raises as pipeline.admin does."""
@@ -62,8 +79,8 @@ class Sinks:
             ("top-artists", topics.tops, TopsReader()),
             ("artists", topics.artists, ArtistsReader()),
         ]
-        for kind, topic, reader in kinds:
-            sink = self._sink(kind, topic, reader)
+        sinks = [self._sink(kind, topic, reader) for kind, topic, reader in kinds]
+        for (kind, _, _), sink in zip(kinds, sinks, strict=True):
             self.progress[kind] = sink.progress
             self._threads.append(threading.Thread(target=self._run, args=(sink,), name=f"sink-{kind}", daemon=True))
         for thread in self._threads:
@@ -73,13 +90,14 @@ class Sinks:
             threading.Thread(target=trimmer.run, name="retention", daemon=True).start()
 
     def _sink(self, kind: str, topic: Topic, reader: Reader) -> Sink:
-        client = self._pool.writer()
+        client = self.wait_for(self._pool.writer)
 
         def is_held(partition: int, committed: Committed) -> bool:
-            return held(client, kind, partition, committed)
+            with translated("ClickHouse can't say what it holds"):
+                return held(client, kind, partition, committed)
 
         writer = self._make_writer(client, self._settings.database)
-        return Sink(self._settings, topic, reader, writer, is_held, self._stop)
+        return Sink(self._settings, topic, reader, writer, is_held, self._stop, self._troubles)
 
     def _run(self, sink: Sink) -> None:
         try:

@@ -1,5 +1,6 @@
 """What every Writer does, whatever is behind it."""
 
+import itertools
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ from pipeline.store import migrate
 from pipeline.store.client import Pool
 from pipeline.store.tables import SCHEMAS, rows_of
 from pipeline.store.writer import ClickHouseWriter, MemoryWriter, Writer
+from tests.fronts import Front, front
 
+_runs = itertools.count(1)
 IDENTITY = {"plays": ("source_partition", "source_offset"), "artists": ("artist_id",)}
 
 
@@ -31,31 +34,38 @@ class Memory:
         return [newest[key] for key in sorted(newest)]
 
 
-class Embedded:
-    """The ClickHouse writer over the embedded engine."""
+class ClickHouse:
+    """The ClickHouse writer, over the embedded engine or over a server."""
 
     def __init__(self, pool: Pool, database: str) -> None:
-        self._pool = pool
+        self._pool, self._database = pool, database
         self.writer: Writer = ClickHouseWriter(pool.writer(), database)
 
     def stored(self, table: str) -> list[dict[str, Any]]:
         order = ", ".join(IDENTITY[table])
-        read = self._pool.base.query_arrow(f"SELECT * FROM {table} FINAL ORDER BY {order}")
+        read = self._pool.base.query_arrow(f"SELECT * FROM {self._database}.{table} FINAL ORDER BY {order}")
         return [
             {name: value.bytes if isinstance(value, uuid.UUID) else value for name, value in row.items()}
             for row in read.to_pylist()
         ]
 
 
-@pytest.fixture(params=["memory", "embedded"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memory | Embedded]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    with front(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "embedded", "server"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Memory | ClickHouse]:
     if request.param == "memory":
         yield Memory()
         return
-    settings = load(data_dir=tmp_path)
+    dsn = request.getfixturevalue("server").dsn if request.param == "server" else None
+    settings = load(data_dir=tmp_path, clickhouse_dsn=dsn, run=f"t{next(_runs)}")
     pool = Pool(settings)
     migrate.migrate(pool.base, settings.database, migrate.load())
-    yield Embedded(pool, settings.database)
+    yield ClickHouse(pool, settings.database)
     pool.close()
 
 
@@ -66,29 +76,29 @@ def play(offset: int, outcome: str) -> dict[str, Any]:
     return {"source_partition": 1, "source_offset": offset, "event_id": uuid.uuid4().bytes} | times | numbers | texts
 
 
-def test_rows_are_read_back_as_they_were_written(backend: Memory | Embedded) -> None:
+def test_rows_are_read_back_as_they_were_written(backend: Memory | ClickHouse) -> None:
     rows = rows_of("plays", [play(0, "accepted"), play(2**40, "late")])
     backend.writer.write("plays", rows)
     assert backend.stored("plays") == rows.to_pylist()
 
 
-def test_a_row_of_the_same_identity_replaces_the_earlier_one(backend: Memory | Embedded) -> None:
+def test_a_row_of_the_same_identity_replaces_the_earlier_one(backend: Memory | ClickHouse) -> None:
     for outcome in ("late", "accepted"):
         backend.writer.write("plays", rows_of("plays", [play(offset, outcome) for offset in range(3)]))
     assert [row["outcome"] for row in backend.stored("plays")] == ["accepted"] * 3
 
 
-def test_writing_nothing_is_allowed(backend: Memory | Embedded) -> None:
+def test_writing_nothing_is_allowed(backend: Memory | ClickHouse) -> None:
     backend.writer.write("artists", SCHEMAS["artists"].empty_table())
     assert backend.stored("artists") == []
 
 
-def test_an_unknown_table_is_refused(backend: Memory | Embedded) -> None:
+def test_an_unknown_table_is_refused(backend: Memory | ClickHouse) -> None:
     with pytest.raises(UnavailableError, match="no table nowhere"):
         backend.writer.write("nowhere", pa.table({"a": [1]}))
 
 
-def test_other_columns_or_types_than_the_table_s_are_refused_for_good(backend: Memory | Embedded) -> None:
+def test_other_columns_or_types_than_the_table_s_are_refused_for_good(backend: Memory | ClickHouse) -> None:
     for rows in (pa.table({"artist_id": ["x"], "name": ["y"]}), pa.table({"artist_id": [1]})):
         with pytest.raises(UnavailableError, match="artists"):
             backend.writer.write("artists", rows)

@@ -24,8 +24,10 @@ from pipeline.store import ask, migrate
 from pipeline.store.client import Pool
 from pipeline.store.queries import outcome_totals, top
 from pipeline.store.readers import ArtistsReader
+from pipeline.store.refusals import NotNowError
 from pipeline.store.sink import Sink
-from pipeline.store.writer import MemoryWriter, WriteLaterError
+from pipeline.store.trouble import Troubles
+from pipeline.store.writer import MemoryWriter
 from pipeline.topics import group_of, topics_of
 from tests.conftest import settings_env
 from tests.unit.store.made import T0, Made, artist, counts, event_id, headers, play, plays
@@ -293,14 +295,14 @@ class Refusing(MemoryWriter):
         if self.left:
             self.left -= 1
             self.refused.set()
-            raise WriteLaterError("too many parts")
+            raise NotNowError("too many parts")
         super().write(table, rows)
 
 
 def test_a_store_that_refuses_for_a_while_gets_everything_and_nothing_is_committed_before(run: Settings) -> None:
     topic, stop, writer = topics_of(run).artists, threading.Event(), Refusing(3)
     send(run, topic.name, 0, [([], artist(number, f"artist {number}")) for number in range(5)])
-    sink = Sink(run, topic, ArtistsReader(), writer, lambda *_: True, stop)
+    sink = Sink(run, topic, ArtistsReader(), writer, lambda *_: True, stop, Troubles())
     thread = threading.Thread(target=sink.run)
     thread.start()
     try:

@@ -1,0 +1,45 @@
+"""Which errors of ClickHouse pass, and what is said of them."""
+
+import socket
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, ProgrammingError
+from clickhouse_connect.driver.exceptions import Error as EngineError
+
+from deploy.embedded.ports import free_ports
+from pipeline.settings import load
+from pipeline.store.client import Pool, open_client
+from pipeline.store.refusals import PASSING, NotNowError, passes
+
+
+def test_the_codes_that_pass_have_the_names_that_the_engine_gives_them(pool: Pool) -> None:
+    assert {code: pool.base.command(f"SELECT errorCodeToName({code})") for code in PASSING} == PASSING
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (DatabaseError("too many parts", code=252), True),
+        (DatabaseError("no such table", code=60), False),
+        (OperationalError("Error connection refused executing HTTP request attempt 1 (http://h:1)"), True),
+        (DatabaseError("HTTP driver received HTTP status 502, server response: Bad Gateway (for url http://h:1)"), True),
+        (DatabaseError("HTTP driver received HTTP status 413 (for url http://h:1)"), False),
+        (ProgrammingError("Setting nonsense is unknown or readonly"), False),
+    ],
+)
+def test_what_passes_is_told_from_what_never_will(error: EngineError, expected: bool) -> None:
+    assert passes(error) is expected
+
+
+def test_a_server_that_is_away_is_named_without_its_password() -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(NotNowError) as caught:
+        open_client(load(clickhouse_dsn=f"clickhouse://me:secret@127.0.0.1:{port}/default"))
+    assert str(caught.value) == f"ClickHouse does not answer at http://127.0.0.1:{port}: connection refused"
+
+
+def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = load(clickhouse_dsn=f"clickhouse://127.0.0.1:{silent.getsockname()[1]}/default")
+        with pytest.raises(NotNowError, match="no answer in time"):
+            open_client(settings, answer_seconds=1)
