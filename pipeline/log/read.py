@@ -1,7 +1,7 @@
 """Read a range of one partition, blocking: for restores and for looking at the end of a log."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -13,7 +13,12 @@ from pipeline.errors import RefusedError, UnavailableError
 
 TIMEOUT_S = 30.0
 _FIRST_LOOK, _FARTHER = 4, 16  # records: those of `plays` may have megabytes
+_LOOKS = 5
 Picked = TypeVar("Picked")
+
+
+class CutError(RefusedError):
+    """A log was cut between looking where it begins and reading from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class LogReader:
         raise AssertionError("unreachable: the last attempt raises")
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
-        """The records with start <= offset < stop. Raises UnavailableError, or RefusedError where `start` is gone."""
+        """The records with start <= offset < stop. Raises UnavailableError, or CutError where `start` is gone."""
         if start >= stop:
             return
         self._consumer.assign([TopicPartition(topic, partition, start)])
@@ -87,7 +92,7 @@ class LogReader:
                     if failure.code() == KafkaError._PARTITION_EOF:
                         return
                     if failure.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
-                        raise RefusedError(f"{topic} partition {partition}: offset {start} is gone, the log was cut")
+                        raise CutError(f"{topic} partition {partition}: offset {start} is gone, the log was cut")
                     raise UnavailableError(f"{topic} partition {partition}: {failure.str()}")
                 offset = message.offset()
                 if offset >= stop:
@@ -98,6 +103,15 @@ class LogReader:
                     return
         finally:
             self._consumer.unassign()
+
+
+def undisturbed(restore: Callable[[], Picked]) -> Picked:
+    """What `restore` makes of the logs, anew where one was cut meanwhile: others delete what no reader needs, at any moment,
+    and a restore looks at more than it needs. What is left decides; nothing is passed over."""
+    for _ in range(_LOOKS - 1):
+        with suppress(CutError):
+            return restore()
+    return restore()
 
 
 def look_back(

@@ -25,7 +25,7 @@ from pipeline.faustlib.lanes import Lane, LostStateError
 from pipeline.log.append import Appender
 from pipeline.log.batch import PlaysRecord, classify
 from pipeline.log.dead_letters import dead_letter_headers, fitting
-from pipeline.log.read import log_reader
+from pipeline.log.read import log_reader, undisturbed
 from pipeline.log.restore import Restored, restore_memory
 from pipeline.metrics import ClassifyMetrics, metrics_file
 from pipeline.outcomes import LABELS
@@ -170,7 +170,7 @@ def make_app(settings: Settings) -> LogApp:
     def restore(partition: int) -> tuple[Restored, str]:
         source = admin.topic_id(settings, topics.events.name)
         with log_reader(settings.bootstrap) as reader:
-            restored = restore_memory(reader, topics.plays.name, partition, settings.rules)
+            restored = undisturbed(lambda: restore_memory(reader, topics.plays.name, partition, settings.rules))
             low, end = reader.bounds(topics.events.name, partition)
         if end < restored.memory.next_offset or restored.source not in ("", source):
             raise RefusedError(

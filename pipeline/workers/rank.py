@@ -21,7 +21,7 @@ from pipeline.faustlib.lanes import Lane
 from pipeline.log.append import Appender
 from pipeline.log.coverage import Coverage
 from pipeline.log.positions import last_final, window_since
-from pipeline.log.read import Log, log_reader
+from pipeline.log.read import Log, log_reader, undisturbed
 from pipeline.log.since import REPLAY, utc
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
@@ -170,7 +170,7 @@ def make_app(settings: Settings) -> LogApp:
 
     def restored(restore: Callable[[Log, Settings, int, Appender], SomeLane], partition: int) -> SomeLane:
         with log_reader(settings.bootstrap) as reader:
-            return restore(reader, settings, partition, appender)
+            return undisturbed(lambda: restore(reader, settings, partition, appender))
 
     async def open_count(partition: int) -> Lane:
         return await asyncio.to_thread(restored, restore_count, partition)

@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from pipeline.codec.headers import HeaderList
-from pipeline.errors import RefusedError
-from pipeline.log.read import Record
+from pipeline.log.read import CutError, Record
 
 
 class MemoryLog:
@@ -39,7 +38,7 @@ class MemoryLog:
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
         if start < min(stop, self.lows[topic, partition]):
-            raise RefusedError(f"{topic} partition {partition}: offset {start} is gone")
+            raise CutError(f"{topic} partition {partition}: offset {start} is gone")
         assert not self._reading, "a reader has one consumer: it reads one range at a time"
         self._reading = True
         try:

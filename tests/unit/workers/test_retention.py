@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from pipeline.codec.headers import TopHeaders
 from pipeline.errors import RefusedError
 from pipeline.log.positions import last_told
+from pipeline.log.read import CutError, undisturbed
 from pipeline.log.retention import kept_from
 from pipeline.log.since import last_before
 from tests.unit.batches import NOON
+from tests.unit.log.memory_log import MemoryLog
 from tests.unit.workers.simulated import (
     COUNTS,
     PLAYS,
@@ -231,6 +233,38 @@ def test_an_old_position_written_last_by_workers_stopped_for_long_is_not_gone_on
     run.crash(0)
     run.finish()
     assert published(run.log) == expected(source)
+
+
+class CutUnderItsEyes(MemoryLog):
+    """Says where a partition begins, and is cut the next moment, as far as our own rule allows."""
+
+    def __init__(self, log: MemoryLog, cuts: list[tuple[tuple[str, int], int]]) -> None:
+        super().__init__()
+        self.records, self.lows, self._cuts = log.records, log.lows.copy(), cuts
+
+    def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        told = super().bounds(topic, partition)
+        for place, offset in self._cuts:
+            if place == (topic, partition):
+                self.cut(*place, offset)
+        return told
+
+
+def test_a_restore_during_which_the_log_is_cut_behind_all_readers_is_made_anew() -> None:
+    run, _ = steady()
+    for number in range(12):
+        one_round(run, number)
+    for topic in (PLAYS, COUNTS):
+        for at in range(2):
+            run.sink(topic, at, 100)
+    before, cuts = run.states(), list(kept_from(run.log, SETTINGS, run.sunk, 0))
+    assert len(cuts) == 4
+    with pytest.raises(CutError):
+        classify_state(CutUnderItsEyes(run.log, cuts), 0)
+    for name, restore in (("classify", classify_state), ("count", count_state), ("rank", rank_state)):
+        for at in range(2):
+            log = CutUnderItsEyes(run.log, cuts)
+            assert undisturbed(lambda restore=restore, log=log, at=at: restore(log, at)) == before[f"{name} {at}"]
 
 
 def cut_to_its_end(run: Simulated, topic: str, partition: int) -> Any:
