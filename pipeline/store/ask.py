@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.settings import Settings
+from pipeline.store.describe import Tables
 
 SECONDS = 60.0
 """Above the store's own limit for a query and the wait for a seat."""
@@ -44,6 +45,18 @@ def ready(settings: Settings) -> dict[str, Any]:
         raise ListeningError(f"what answers at {settings.store_url} is no store: {_detail(response)}")
     answer: dict[str, Any] = response.json()
     return answer
+
+
+def schema(settings: Settings) -> Tables:
+    """The run's tables by name, each with its columns and their types.
+
+    Raises UnavailableError where the store doesn't answer.
+    """
+    response = _request(settings, "GET", "/schema")
+    if response.status_code != httpx.codes.OK:
+        raise ListeningError(f"what answers at {settings.store_url} is no store: {_detail(response)}")
+    tables: Tables = response.json()
+    return tables
 
 
 def _request(settings: Settings, method: str, path: str, **arguments: Any) -> httpx.Response:

@@ -26,10 +26,13 @@ OWN_SETTINGS = {
 GUEST_SETTINGS = {
     "max_threads": "2",
     "max_execution_time": "30",
+    "max_rows_to_read": "2000000000",
     "max_result_rows": "5000000",
     "max_result_bytes": str(512 << 20),
     "result_overflow_mode": "throw",
     "max_memory_usage": str(1 << 30),
+    # Planning is under no limit of time: WITHs and aliases that double each other must not unfold to a million nodes.
+    "max_expanded_ast_elements": "50000",
     # Last: after it nothing can be set.
     "readonly": "1",
 }
