@@ -92,12 +92,24 @@ def top(
 
 
 @app.command(rich_help_panel=EXPLORE)
-def sql(query: Annotated[str, typer.Argument(help="One SELECT.")], run: Run = None, as_json: Json = False) -> None:
-    """Ask ClickHouse, read-only, within the run's database."""
-    from pipeline.store.ask import sql as ask
+def sql(
+    query: Annotated[str | None, typer.Argument(help="One SELECT.", show_default=False)] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the run's tables and columns instead.")] = False,
+    run: Run = None,
+    as_json: Json = False,
+) -> None:
+    """Ask ClickHouse: reading only, within the run's tables, with limits."""
+    from pipeline.store import ask
 
-    table = ask(settings.load(run=run), query)
-    print_json(report.readable_rows(table)) if as_json else report.print_table(table, out)
+    chosen = settings.load(run=run)
+    if schema:
+        tables = ask.schema(chosen)
+        print_json(tables) if as_json else report.print_schema(tables, out)
+    elif query is None:
+        raise typer.BadParameter("give one SELECT, or --schema for the tables and columns there are")
+    else:
+        table = ask.sql(chosen, query)
+        print_json(report.readable_rows(table)) if as_json else report.print_table(table, out)
 
 
 @app.command(rich_help_panel=EXPLORE)

@@ -120,6 +120,16 @@ def print_table(table: pa.Table, out: Console) -> None:
     out.print(shown)
 
 
+def print_schema(tables: Mapping[str, Mapping[str, str]], out: Console) -> None:
+    shown = Table()
+    for heading in ("table", "column", "type"):
+        shown.add_column(heading)
+    for table, columns in tables.items():
+        for number, (column, kind) in enumerate(columns.items()):
+            shown.add_row("" if number else table, column, kind, end_section=number == len(columns) - 1)
+    out.print(shown)
+
+
 def settings_entries(settings: Settings, options: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every setting: variable, value, unit, default, meaning, and where the value comes from."""
     entries = []

@@ -1,9 +1,7 @@
-"""The store's HTTP: GET /ready, POST /sql, and the schemas folder as a registry (pipeline/registry/http.py)."""
+"""The store's HTTP: GET /ready, GET /schema, POST /sql, and the schemas folder as a registry (pipeline/registry/http.py)."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-from clickhouse_connect.driver.exceptions import Error as EngineError
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -11,14 +9,14 @@ from fastapi.responses import JSONResponse
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.http import serve_registry
 from pipeline.settings import Settings
+from pipeline.store.answer import answer
 from pipeline.store.client import Pool
-from pipeline.store.fence import admit
-from pipeline.store.refusals import sentence
+from pipeline.store.describe import Catalogue
+from pipeline.store.fence import LONGEST
 from pipeline.store.sinks import Sinks
 
 ARROW = "application/vnd.apache.arrow.stream"
 PROBLEM = "application/problem+json"
-LONGEST_SQL = 1 << 20
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 EVERYWHERE = frozenset({"0.0.0.0", "::"})
 PARAMETER = "param_"
@@ -26,10 +24,11 @@ PARAMETER = "param_"
 
 
 def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
-    """The app over an open pool, whose migrations are applied, and sinks that may still be starting."""
+    """The app over a pool and sinks that may still be starting, or waiting for their server."""
     app = FastAPI(title="listening store", docs_url=None, redoc_url=None)
     if not settings.schema_registry_url:
         serve_registry(app, settings)
+    catalogue = Catalogue(pool, settings.database)
 
     @app.middleware("http")
     async def check_host(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -53,17 +52,24 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         }
         return JSONResponse(body, status_code=503 if reasons else 200)
 
+    @app.get("/schema")
+    def schema() -> Response:
+        try:
+            return JSONResponse(catalogue.tables())
+        except UnavailableError as error:
+            return problem(503, "Not yet", str(error))
+
     @app.post("/sql")
     async def sql(request: Request) -> Response:
         body = b""
         async for part in request.stream():
             body += part
-            if len(body) > LONGEST_SQL:
-                return problem(413, "Too long", f"the SQL is longer than {LONGEST_SQL} bytes")
+            if len(body) > LONGEST:
+                return problem(413, "Too long", f"the SQL is longer than {LONGEST} bytes")
         parameters = {
             name.removeprefix(PARAMETER): value for name, value in request.query_params.items() if name.startswith(PARAMETER)
         }
-        return await run_in_threadpool(_answer, pool, body, parameters)
+        return await run_in_threadpool(_answer, pool, catalogue, body, parameters)
 
     return app
 
@@ -85,20 +91,16 @@ def problem(status: int, title: str, detail: str) -> Response:
     return JSONResponse(body, status_code=status, media_type=PROBLEM)
 
 
-def _answer(pool: Pool, body: bytes, parameters: dict[str, str]) -> Response:
+def _answer(pool: Pool, catalogue: Catalogue, body: bytes, parameters: dict[str, str]) -> Response:
     try:
-        statement = admit(body.decode())
-        with pool.guest() as client:
-            answer: Any = client.raw_query(statement, parameters=parameters or None, fmt="ArrowStream")
-        return Response(answer, media_type=ARROW)
+        text = body.decode()
+        return Response(answer(pool, catalogue.database, catalogue.tables(), text, parameters), media_type=ARROW)
     except UnicodeDecodeError:
         return problem(400, "Bad SQL", "the SQL is not UTF-8")
     except UnavailableError as error:
         return problem(503, "Busy", str(error))
     except ListeningError as error:
         return problem(400, "Bad SQL", str(error))
-    except (EngineError, TypeError, ValueError) as error:  # the last two: parameters that don't fit the statement
-        return problem(400, "Bad SQL", sentence(error))
 
 
 def _is_ours(store_host: str, header: str) -> bool:

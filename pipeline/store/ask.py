@@ -46,6 +46,20 @@ def ready(settings: Settings) -> dict[str, Any]:
     return answer
 
 
+def schema(settings: Settings) -> dict[str, dict[str, str]]:
+    """The run's tables by name, each with its columns and their types.
+
+    Raises UnavailableError where the store doesn't answer.
+    """
+    response = _request(settings, "GET", "/schema")
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        raise UnavailableError(_detail(response))
+    if response.status_code != httpx.codes.OK:
+        raise ListeningError(f"what answers at {settings.store_url} is no store: {_detail(response)}")
+    tables: dict[str, dict[str, str]] = response.json()
+    return tables
+
+
 def _request(settings: Settings, method: str, path: str, **arguments: Any) -> httpx.Response:
     try:
         # trust_env off: a proxy from the environment has no business between us and loopback.

@@ -27,10 +27,13 @@ OWN_SETTINGS = {
 GUEST_SETTINGS = {
     "max_threads": "2",
     "max_execution_time": "30",
+    "max_rows_to_read": "2000000000",
     "max_result_rows": "5000000",
     "max_result_bytes": str(512 << 20),
     "result_overflow_mode": "throw",
     "max_memory_usage": str(1 << 30),
+    # Planning is under no limit of time: WITHs and aliases that double each other must not unfold to a million nodes.
+    "max_expanded_ast_elements": "50000",
     # Last: after it nothing can be set.
     "readonly": "1",
 }
@@ -120,7 +123,7 @@ class Pool:
 
         Raises UnavailableError where all are busy for GUEST_WAIT_SECONDS, or a server is away.
         """
-        self._require_server()
+        self.require_server()
         if not self._seats.acquire(timeout=GUEST_WAIT_SECONDS):
             raise UnavailableError(f"the store is busy with {GUESTS} other queries: try again later")
         self._at_work.add(threading.get_ident())
@@ -154,8 +157,11 @@ class Pool:
         self._clients.clear()
         self._unlock()
 
-    def _require_server(self) -> None:
-        """A query is worth starting only where somebody is there: else it would find out after many seconds."""
+    def require_server(self) -> None:
+        """A query is worth starting only where somebody is there: else it would find out after many seconds.
+
+        Raises NotNowError.
+        """
         if self._settings.clickhouse_dsn and not (self._clients and self._clients[0].ping(PING_SECONDS)):
             raise NotNowError("ClickHouse does not answer just now: try again later (GET /ready says more)")
 

@@ -2,11 +2,12 @@
 
 import re
 
-# A quote that is not closed swallows the rest of the text: the engine will say what is wrong with it.
+# A quote that is not closed swallows the rest of the text, also behind a last backslash: the engine will say what is wrong
+# with it. So every quote is a token at once, and reading takes time in proportion to the text.
 _TOKEN = re.compile(
     r"""
       (?P<comment> --[^\n]* | \#[ !][^\n]* | /\*.*?(?:\*/|\Z) )
-    | (?P<quoted> '(?:\\.|''|[^'\\])*(?:'|\Z) | "(?:\\.|""|[^"\\])*(?:"|\Z) | `(?:\\.|``|[^`\\])*(?:`|\Z)
+    | (?P<quoted> '(?:\\.?|''|[^'\\])*(?:'|\Z) | "(?:\\.?|""|[^"\\])*(?:"|\Z) | `(?:\\.?|``|[^`\\])*(?:`|\Z)
                 | ‘[^’]*(?:’|\Z) | “[^”]*(?:”|\Z) )
     | (?P<heredoc> \$(?P<tag>\w*)\$ .*? (?:\$(?P=tag)\$|\Z) )
     | (?P<word> \w+ )

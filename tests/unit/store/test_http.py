@@ -1,16 +1,20 @@
 """The store's HTTP and its client, over a real server and engine."""
 
+import json
 import uuid
 from collections.abc import Iterator
 
 import httpx
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from deploy.embedded.ports import free_ports
-from pipeline.errors import ListeningError, UnavailableError
+from pipeline import cli
+from pipeline.errors import Exit, ListeningError, UnavailableError
 from pipeline.settings import Settings, load
 from pipeline.store import ask
+from pipeline.store.tables import SCHEMAS
 from tests.unit.store.conftest import opened, serving
 
 
@@ -37,9 +41,29 @@ def test_an_empty_answer_has_columns(served: Settings) -> None:
     assert (answer.num_rows, answer.schema.names) == (0, ["artist_id", "name"])
 
 
-@pytest.mark.parametrize("sql", ["SHOW TABLES", "DESCRIBE plays", "EXISTS TABLE plays", "EXPLAIN SELECT 1"])
-def test_other_reading_statements_are_answered_too(served: Settings, sql: str) -> None:
-    assert ask.sql(served, sql).num_rows
+def test_the_schema_tells_tables_and_columns_as_the_migrations_made_them(served: Settings) -> None:
+    tables = ask.schema(served)
+    assert {*SCHEMAS, "top_artists_merged", "migrations"} == set(tables)
+    assert tables["artists"] == {"artist_id": "Int64", "name": "String"}
+    for name, schema in SCHEMAS.items():
+        assert sorted(tables[name]) == sorted(schema.names)
+
+
+def test_the_command_prints_the_schema_and_wants_a_query_otherwise(
+    served: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LISTENING_STORE_PORT", str(served.store_port))
+    shown = CliRunner().invoke(cli.app, ["sql", "--schema", "--json"])
+    assert json.loads(shown.stdout) == ask.schema(served)
+    assert "top_artists_merged" in CliRunner().invoke(cli.app, ["sql", "--schema"]).stdout
+    assert json.loads(CliRunner().invoke(cli.app, ["sql", "--json", "SELECT 1 AS one"]).stdout) == [{"one": 1}]
+    assert CliRunner().invoke(cli.app, ["sql"]).exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize("sql", ["SHOW TABLES", "DESCRIBE plays", "EXISTS TABLE plays"])
+def test_who_asks_what_there_is_is_told_in_the_refusal(served: Settings, sql: str) -> None:
+    with pytest.raises(ListeningError, match=r"listening sql --schema.*artists, .*plays"):
+        ask.sql(served, sql)
 
 
 def test_parameters_are_bound_not_pasted(served: Settings) -> None:
@@ -55,9 +79,10 @@ def test_parameters_are_bound_not_pasted(served: Settings) -> None:
     [
         ("SELECT nothing", "UNKNOWN_IDENTIFIER"),
         ("SELECT * FROM nowhere", "UNKNOWN_TABLE"),
+        ("SELECT * FROM nowhere", "this run has artist_counts, artists, "),
         ("SELECT (", "Syntax error"),
         ("SELECT {n:UInt32}", "n"),
-        ("DROP TABLE plays", "must begin with one of"),
+        ("DROP TABLE plays", "must begin with SELECT or WITH"),
         ("SELECT 1; SELECT 2", "one SQL statement"),
     ],
 )
@@ -74,7 +99,7 @@ def test_an_error_is_a_problem_document_with_the_engine_s_sentence(served: Setti
 
 def test_a_query_after_an_error_is_answered(served: Settings) -> None:
     for _ in range(3):
-        assert post(served, "SELECT throwIf(1, 'no')").status_code == 400
+        assert post(served, "SELECT toUInt8('no')").status_code == 400
         assert ask.sql(served, "SELECT 1 AS one").to_pylist() == [{"one": 1}]
 
 
