@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipeline import report, settings
+from pipeline.commands.doctor import doctor
 from pipeline.errors import Exit, ListeningError
 from pipeline.settings import Settings
 
@@ -137,6 +138,9 @@ def verify(
     _print_json(verdict.as_json()) if as_json else verdict.render(out)
     if not verdict.exact:
         raise typer.Exit(Exit.CHECK_FAILED)
+
+
+app.command(rich_help_panel=CHECK)(doctor)
 
 
 @app.command("settings", rich_help_panel=TOOLS)

@@ -1,0 +1,1 @@
+"""Commands of `listening` that have a module of their own."""
