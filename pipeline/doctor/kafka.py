@@ -17,7 +17,7 @@ from pipeline.topics import group_of, topics_of
 REACH_SECONDS = 3.0
 """How long a broker may take for its first answer."""
 REQUEST_SECONDS = 3.0
-ALL_SECONDS = 6.0
+ALL_SECONDS = 5.0
 """For all questions together, the first one apart."""
 STAGES = ("classify", "rank", "sink")
 Answer = TypeVar("Answer")

@@ -12,7 +12,7 @@ from pipeline.settings import Settings
 from pipeline.store import ask
 
 SUBJECT = "store"
-ANSWER_SECONDS = 1.5
+ANSWER_SECONDS = 2.0
 DSN_PORT = 8123
 
 

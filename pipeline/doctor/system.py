@@ -12,10 +12,10 @@ _COMMAND_LENGTH = 60
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process, shortened; empty where there is none."""
+    """The command line of a process, shortened, without the program's folder; empty where there is none."""
     with suppress(OSError):
-        words = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        text = " ".join(words).strip()
+        program, *arguments = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        text = " ".join([Path(program).name, *arguments]).strip()
         return text if len(text) <= _COMMAND_LENGTH else f"{text[:_COMMAND_LENGTH]}…"
     return ""
 

@@ -73,7 +73,9 @@ def _consumer(bootstrap: str) -> Iterator[Any]:
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
-            "group.id": "listening-doctor",  # required by the client, never used: assign, and no commits
+            # Required by the client, never used: assign, and no commits. Its coordinator is looked up all the same, upon
+            # which a broker makes its offsets topic: one that holds records of ours has that long since.
+            "group.id": "listening-doctor",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,

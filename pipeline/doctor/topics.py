@@ -1,5 +1,6 @@
 """The run's topics: there, with the partitions and settings that they must have, and led."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from pipeline.doctor.facts import TopicState
@@ -30,12 +31,12 @@ def judge(facts: TopicsFacts, settings: Settings) -> list[Finding]:
     """Findings of the topics as `listening up` would hold them to what the run needs."""
     wanted, states = topics_of(settings).all(), facts.states
     missing = [topic.name for topic in wanted if topic.name not in states]
-    findings = [
-        _differs(difference, facts.bootstrap)
-        for topic in wanted
-        if topic.name in states
-        for difference in differences(settings, topic, len(states[topic.name].partitions), states[topic.name].config)
-    ]
+    alike: dict[tuple[str, ...], list[Difference]] = defaultdict(list)
+    for topic in wanted:
+        if state := states.get(topic.name):
+            for entry in differences(settings, topic, len(state.partitions), state.config):
+                alike[entry.setting, entry.actual, entry.wanted, entry.variable].append(entry)
+    findings = [_differ(same, facts.bootstrap) for same in alike.values()]
     findings += [finding for state in states.values() for finding in (*_led(state), *_inherits(settings, state))]
     if len(missing) == len(wanted):
         found = f"run {settings.run} has no topics yet"
@@ -49,8 +50,11 @@ def judge(facts: TopicsFacts, settings: Settings) -> list[Finding]:
     return findings
 
 
-def _differs(difference: Difference, bootstrap: str) -> Finding:
-    found = f"{difference.topic} has {difference.setting}={difference.actual}, this run needs {difference.wanted}"
+def _differ(alike: list[Difference], bootstrap: str) -> Finding:
+    """Topics with one setting that is wrong in the same way."""
+    difference, names = alike[0], [entry.topic for entry in alike]
+    has = "has" if len(alike) == 1 else "have"
+    found = f"{listed(names)} {has} {difference.setting}={difference.actual}, this run needs {difference.wanted}"
     new_run = "begin a new run by LISTENING_RUN"
     if difference.setting == "partitions":
         remedy = (
@@ -59,7 +63,8 @@ def _differs(difference: Difference, bootstrap: str) -> Finding:
     elif difference.setting == DATED:
         remedy = f"set {difference.variable} back if you changed it; if the topic was changed, {new_run}: clocks don't mix"
     else:
-        remedy = f"set it back: {alter('topics', difference.topic, difference.setting, difference.wanted, bootstrap)}"
+        each = "" if len(alike) == 1 else " on each"
+        remedy = f"set it back{each}: {alter('topics', difference.topic, difference.setting, difference.wanted, bootstrap)}"
         if difference.setting in RETAINING:
             remedy += ", and see below whether data is lost already"
     return Finding("problem", SUBJECT, found, remedy)

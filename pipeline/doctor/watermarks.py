@@ -7,6 +7,7 @@ from pipeline.doctor.kafka import Kafka
 from pipeline.doctor.lag import CLASSIFY, LagFacts
 from pipeline.report import clock
 from pipeline.rules import Rules
+from pipeline.topics import topics_of
 
 SUBJECT = "watermarks"
 _PANES = 2
@@ -23,8 +24,9 @@ class WatermarkFacts:
 
 def gather(kafka: Kafka, lag: LagFacts) -> WatermarkFacts:
     """Raises UnavailableError."""
-    newest = kafka.newest_plays
-    known = {p: newest.headers[p].watermark if p in newest.headers else 0 for p in range(kafka.settings.partitions)}
+    newest, events = kafka.newest_plays, topics_of(kafka.settings).events.name
+    count = len(kafka.topics[events].partitions) if events in kafka.topics else 0
+    known = {number: newest.headers[number].watermark if number in newest.headers else 0 for number in range(count)}
     waiting = {position.partition: position.lag for position in lag.positions if position.stage == CLASSIFY}
     return WatermarkFacts(known, waiting)
 
