@@ -53,9 +53,9 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A consumer group: how many members, and (topic, partition) → the committed offset."""
+    """A consumer group: whether anybody is in it, and (topic, partition) → the committed offset."""
 
-    members: int = 0
+    at_work: bool = False
     committed: dict[tuple[str, int], int] = field(default_factory=dict)
 
 

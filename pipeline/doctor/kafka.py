@@ -1,15 +1,15 @@
-"""Asks a Kafka cluster, read-only, every answer within a bound: no group is joined, nothing is committed or made."""
+"""Asks a Kafka cluster, read-only, every answer within a bound: no group is joined, nothing is committed or altered."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, OffsetSpec, ResourceType
 
 from pipeline.doctor.facts import Bounds, Broker, Cluster, Group, Newest, Partition, TopicState
-from pipeline.doctor.tails import newest_valid
+from pipeline.doctor.tails import newest_valid, quiet_consumer
 from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from pipeline.topics import group_of, topics_of
@@ -19,6 +19,16 @@ REACH_SECONDS = 3.0
 REQUEST_SECONDS = 3.0
 ALL_SECONDS = 5.0
 """For all questions together, the first one apart."""
+PASSING = frozenset(
+    {
+        # A broker that has just started, made a topic, or moves a leader or a group's coordinator.
+        *(KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS),
+        *(KafkaError._WAIT_COORD, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION),
+        *(KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION),
+    }
+)
+_AGAIN_SECONDS, _PATIENCE_SECONDS = 0.1, 1.0
+_NOBODY = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 STAGES = ("classify", "rank", "sink")
 Answer = TypeVar("Answer")
 
@@ -92,18 +102,21 @@ class Kafka:
         listed = self._asked("groups", lambda s: self._client.list_consumer_groups(request_timeout=s).result(s + 1))
         if listed.errors:
             raise UnavailableError(f"some broker did not tell its groups: {listed.errors[0]}")
-        there = sorted(set(names.values()) & {group.group_id for group in listed.valid})
-        described = self._each(
-            "groups", lambda s: self._client.describe_consumer_groups(there, request_timeout=s) if there else {}
-        )
-        groups = {group: Group(len(described[group].members), self._committed(group)) for group in there}
+        # Not describe_consumer_groups: whether somebody is in it shows here, without a question to a coordinator.
+        groups = {
+            group.group_id: Group(group.state not in _NOBODY, self._committed(group.group_id))
+            for group in listed.valid
+            if group.group_id in names.values()
+        }
         return {stage: groups.get(name, Group()) for stage, name in names.items()}
 
     def _committed(self, group: str) -> dict[tuple[str, int], int]:
-        request = [ConsumerGroupTopicPartitions(group)]
-        what = f"the offsets of {group}"
-        found = self._each(what, lambda s: self._client.list_consumer_group_offsets(request, request_timeout=s))[group]
-        return {(at.topic, at.partition): at.offset for at in found.topic_partitions if at.offset >= 0}
+        # By a consumer that never joins: the admin client's list_consumer_group_offsets ends the process with a segmentation
+        # fault where the group's coordinator is just being loaded (librdkafka issue 5040, seen here with 2.16).
+        asked = [TopicPartition(*entry) for entry in self.bounds]
+        with quiet_consumer(self.settings.bootstrap, group) as consumer:
+            found = self._asked(f"the offsets of {group}", lambda s: _whole(consumer.committed(asked, timeout=s)))
+        return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
 
     @cached_property
     def newest_plays(self) -> Newest:
@@ -149,14 +162,26 @@ class Kafka:
         return self._asked(what, lambda s: {key: future.result(s + 1) for key, future in ask(s).items()})
 
     def _asked(self, what: str, ask: Callable[[float], Answer]) -> Answer:
-        try:
-            return ask(self.left())
-        except KafkaException as error:
-            raise UnavailableError(
-                f"the broker at {self.settings.bootstrap} did not tell {what}: {error.args[0].str()}"
-            ) from None
-        except TimeoutError:
-            raise UnavailableError(f"the broker at {self.settings.bootstrap} did not tell {what} in time") from None
+        began = time.monotonic()
+        while True:
+            try:
+                return ask(self.left())
+            except KafkaException as error:
+                if error.args[0].code() in PASSING and time.monotonic() - began < _PATIENCE_SECONDS:
+                    time.sleep(_AGAIN_SECONDS)
+                    continue
+                why = error.args[0].str()
+            except TimeoutError:
+                why = "not in time"
+            raise UnavailableError(f"the broker at {self.settings.bootstrap} did not tell {what}: {why}")
+
+
+def _whole(found: list[Any]) -> list[Any]:
+    """Raises KafkaException where a part of the answer is an error."""
+    for entry in found:
+        if entry.error is not None:
+            raise KafkaException(entry.error)
+    return found
 
 
 def _source(entry: Any) -> Any:

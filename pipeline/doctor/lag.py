@@ -37,10 +37,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class LagFacts:
-    """`members`: stage → processes at work on it."""
+    """`at_work`: the stages that some process is at work on."""
 
     positions: tuple[Position, ...]
-    members: dict[str, int]
+    at_work: frozenset[str]
 
 
 def gather(kafka: Kafka, *, store_up: bool) -> LagFacts:
@@ -62,9 +62,8 @@ def gather(kafka: Kafka, *, store_up: bool) -> LagFacts:
             if stage == CLASSIFY and number in newest.headers:
                 known = max(known or 0, newest.headers[number].last + 1)
             positions.append(Position(stage, name, number, bounds.low, ends[name, number], known))
-    rank = groups["rank"].members
-    members = {CLASSIFY: groups["classify"].members, COUNT: rank, RANK: rank, SINK: int(store_up)}
-    return LagFacts(tuple(positions), members)
+    at_work = {stage for stage, group, _ in stages if groups[group].at_work} | ({SINK} if store_up else set())
+    return LagFacts(tuple(positions), frozenset(at_work))
 
 
 def judge(facts: LagFacts, settings: Settings, *, up: bool) -> list[Finding]:
@@ -72,13 +71,13 @@ def judge(facts: LagFacts, settings: Settings, *, up: bool) -> list[Finding]:
     if not facts.positions:
         return [Finding("note", SUBJECT, f"run {settings.run} has no topics yet, so nothing can wait in them")]
     findings = [finding for position in facts.positions for finding in _lost(position, settings)]
-    anybody = up or any(facts.members.values())
+    anybody = up or bool(facts.at_work)
     done = []
     for stage in (CLASSIFY, COUNT, RANK, SINK):
         behind = [position for position in facts.positions if position.stage == stage and position.lag]
         if not behind:
             done.append(stage)
-        elif facts.members[stage]:
+        elif stage in facts.at_work:
             total = sum(position.lag for position in behind)
             remedy = "it works them off; `listening doctor` again shows whether the number falls"
             findings.append(Finding("note", SUBJECT, f"{stage} is {total:,} records behind: {_named(behind)}", remedy))

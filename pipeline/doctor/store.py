@@ -74,17 +74,15 @@ def judge(facts: StoreFacts, settings: Settings, *, up: bool) -> list[Finding]:
 
 
 def _away(facts: StoreFacts, settings: Settings, *, up: bool) -> list[Finding]:
+    found, _, start = facts.why_not.partition(": ")
     if facts.locked:
-        found = (
-            f"not checked: {facts.why_not}, but process {facts.owner or 'unknown'} holds {settings.run_dir / 'store.lock'}"
-        )
+        found += f", but process {facts.owner or 'unknown'} holds {settings.run_dir / 'store.lock'}"
         remedy = "wait if it is starting; if its LISTENING_STORE_PORT is another, ask with that one; else end that process"
-        return [Finding("warning", SUBJECT, found, remedy)]
+        return [Finding("warning", SUBJECT, f"not checked: {found}", remedy)]
     if up:
         remedy = f"its log, {settings.run_dir / 'logs' / 'store.log'}, says why"
-        return [Finding("problem", SUBJECT, f"{facts.why_not}, though the run is up", remedy)]
-    found, _, remedy = facts.why_not.partition(": ")
-    return [Finding("note", SUBJECT, f"not checked: {found}", remedy or "see ports")]
+        return [Finding("problem", SUBJECT, f"{found}, though the run is up", remedy)]
+    return [Finding("note", SUBJECT, f"not checked: {found}", start or "see ports")]
 
 
 def _version(settings: Settings) -> str:

@@ -43,7 +43,7 @@ def tails(bootstrap: str, topic: str, ranges: Mapping[int, Bounds], count: int, 
     open_ends = {at: bounds.high for at, bounds in ranges.items() if bounds.high > bounds.low}
     if not open_ends:
         return
-    with _consumer(bootstrap) as consumer:
+    with quiet_consumer(bootstrap) as consumer:
         starts = {at: max(ranges[at].low, high - count) for at, high in open_ends.items()}
         consumer.assign([TopicPartition(topic, at, start) for at, start in starts.items()])
         while open_ends:
@@ -69,13 +69,14 @@ def _is_over(error: Any, offset: int | None, end: int) -> bool:
 
 
 @contextmanager
-def _consumer(bootstrap: str) -> Iterator[Any]:
+def quiet_consumer(bootstrap: str, group: str = "listening-doctor") -> Iterator[Any]:
+    """A consumer that joins no group and commits nothing, closed at the end."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
-            # Required by the client, never used: assign, and no commits. Its coordinator is looked up all the same, upon
-            # which a broker makes its offsets topic: one that holds records of ours has that long since.
-            "group.id": "listening-doctor",
+            # Required by the client. Its coordinator is looked up even if it isn't used, upon which a broker makes its
+            # offsets topic: one that holds records of ours has that long since.
+            "group.id": group,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,

@@ -56,23 +56,26 @@ def _quiet(numbers: list[int], what: str, facts: WatermarkFacts, latest: int, ru
     behind = f", by up to {age(latest - slowest)}" if slowest else ""
     until = f"no window that ends after {clock(slowest)} UTC" if slowest else "no window at all"
     found = f"{partitions(numbers)} {what}{behind}, and nothing waits there: {until} can be final"
-    remedy = f"its producers must write ticks: `listening tick --run {run}` writes one to every partition, once or on and on"
+    remedy = f"its producers must write ticks, or `listening tick --run {run}` for them"
     return Finding("warning", SUBJECT, found, remedy)
 
 
 def _newest(facts: WatermarkFacts, latest: int, now_ms: int) -> str:
     heard = {p: watermark for p, watermark in facts.watermarks.items() if watermark}
     smallest = min(heard.values())
-    ages = f"{age(now_ms - latest)} ago" if smallest == latest else f"{age(now_ms - latest)} to {age(now_ms - smallest)} ago"
+    ages = " to ".join(dict.fromkeys((_ago(now_ms - latest), _ago(now_ms - smallest))))
     return (
         f"{len(heard)} of {len(facts.watermarks)} partitions heard from, watermarks {ages}, the newest {clock(latest)} UTC"
     )
 
 
+def _ago(ms: int) -> str:
+    return f"{age(ms)} ago" if ms >= 0 else f"{age(-ms)} ahead of this machine's clock"
+
+
 def age(ms: int) -> str:
-    """A length of time in its two largest units; one that is negative as `-5 s`."""
-    seconds = abs(ms) // 1000
+    """A length of time, not negative, in its two largest units."""
+    seconds = ms // 1000
     units = [(seconds // 86_400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
     first = next((at for at, (number, _) in enumerate(units) if number), 3)
-    text = " ".join(f"{number} {unit}" for number, unit in units[first : first + 2] if number) or "0 s"
-    return text if ms >= 0 else f"-{text}"
+    return " ".join(f"{number} {unit}" for number, unit in units[first : first + 2] if number) or "0 s"

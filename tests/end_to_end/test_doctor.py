@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -38,7 +38,7 @@ from tests.end_to_end.test_cli import home, listening  # noqa: F401  (home is a 
 
 SMALL = Scenario(events=2_000, minutes=10, artists=100, users=500, release_minute=4, seed=5)
 BOUND_SECONDS = 15.0
-NOON = 1_800_014_400_000
+NOON = 1_700_049_600_000  # 2023-11-15 12:00:00 UTC
 
 
 def admin(settings: Settings) -> AdminClient:
@@ -51,8 +51,11 @@ def found(settings: Settings, level: str, subject: str) -> list[Finding]:
 
 
 def the(settings: Settings, level: str, subject: str) -> Finding:
-    (finding,) = found(settings, level, subject)
-    return finding
+    """The only one of that level and subject."""
+    every = examine(settings)
+    fitting = [finding for finding in every if (finding.level, finding.subject) == (level, subject)]
+    assert len(fitting) == 1, "\n".join(map(str, every))
+    return fitting[0]
 
 
 def changed(settings: Settings, **changes: Any) -> Settings:
@@ -68,6 +71,29 @@ def write(settings: Settings, topic: str, partition: int, headers: Any = (), val
     producer = Producer({"bootstrap.servers": settings.bootstrap, "acks": "all"})
     producer.produce(topic, value=value, partition=partition, headers=list(headers))
     assert producer.flush(20) == 0
+
+
+@contextmanager
+def consuming(settings: Settings, group: str) -> Iterator[Consumer]:
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": group, "enable.auto.commit": False})
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def commit(settings: Settings, group: str, at: TopicPartition) -> None:
+    """Commit an offset, as soon as the broker can take one for this group."""
+    with consuming(settings, group) as consumer:
+
+        def done() -> bool:
+            try:
+                consumer.commit(offsets=[at], asynchronous=False)
+            except KafkaException:
+                return False
+            return True
+
+        wait_for("committed", done)
 
 
 def outcomes(settings: Settings, partition: int, watermark: int, *, rules: str = "") -> None:
@@ -87,12 +113,12 @@ def alter(
     client = admin(settings)  # held until the answer is there
     client.incremental_alter_configs([resource])[resource].result(20)
 
-    def seen() -> bool:  # the controller has it before the broker
+    def altered() -> bool:  # the controller has it before the broker
         config = client.describe_configs([resource])[resource].result(20)
         is_own = config[name].source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
         return config[name].value == value if operation == AlterConfigOpType.SET else not is_own
 
-    wait_for(f"{name} altered", seen)
+    wait_for(f"{name} altered", altered)
 
 
 def test_a_fresh_run_that_worked_off_its_events_has_no_problem_and_the_command_says_so(settings: Settings) -> None:
@@ -122,16 +148,15 @@ def test_looking_changes_nothing_on_the_broker(settings: Settings) -> None:
 
     client, latest, group = admin(settings), OffsetSpec.latest(), group_of(settings, "sink")
     plays = TopicPartition(topics_of(settings).plays.name, 0, 1)
-    # Also so that the broker has its own offsets topic, which it makes when it is first asked about any group.
-    client.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, [plays])])[group].result(20)
+    commit(settings, group, plays)  # also so that the broker has its own offsets topic, which it makes when first needed
 
     def seen() -> tuple[Any, ...]:
         topics = client.list_topics(timeout=10).topics
         groups = sorted(group.group_id for group in client.list_consumer_groups().result(10).valid)
         ends = client.list_offsets({TopicPartition(name, 0): latest for name in topics if settings.run in name})
-        committed = client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(10)
-        positions = [(at.topic, at.partition, at.offset) for at in committed.topic_partitions]
-        return sorted(topics), groups, positions, sorted((at.topic, future.result(10).offset) for at, future in ends.items())
+        with consuming(settings, group) as consumer:
+            (at,) = consumer.committed([plays], timeout=20)
+        return sorted(topics), groups, at.offset, sorted((at.topic, future.result(10).offset) for at, future in ends.items())
 
     before = seen()
     examine(settings)
@@ -205,8 +230,7 @@ def test_deleted_records_below_which_the_sink_had_not_come_are_named(settings: S
     topic, client, group = topics_of(settings).plays.name, admin(settings), group_of(settings, "sink")
     for _ in range(10):
         write(settings, topic, 2, value=b"x")
-    at = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 2, 3)])
-    client.alter_consumer_group_offsets([at])[group].result(20)
+    commit(settings, group, TopicPartition(topic, 2, 3))
     assert not [finding for finding in found(settings, "problem", "lag") if "lost" in finding.found]
     for future in client.delete_records([TopicPartition(topic, 2, 7)]).values():
         future.result(20)
