@@ -2,7 +2,10 @@
 
 import json
 import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,18 +26,19 @@ from confluent_kafka.admin import (
 
 from deploy.embedded.data_lock import data_lock
 from deploy.embedded.ports import free_ports
-from pipeline.admin import ensure_topics, topic_id
+from pipeline.admin import ensure_topics, topic_id, wait_for_broker
 from pipeline.codec.headers import PlaysHeaders
 from pipeline.doctor.examine import examine
 from pipeline.doctor.findings import Finding
-from pipeline.errors import Exit
+from pipeline.doctor.kafka import Kafka
+from pipeline.errors import Exit, UnavailableError
 from pipeline.settings import Settings, load
 from pipeline.topics import group_of, topics_of
 from producers.produce import produce
 from producers.scenario import Scenario
 from tests.conftest import settings_env
 from tests.end_to_end.processes import kill, processes, wait_for
-from tests.end_to_end.test_cli import home, listening  # noqa: F401  (home is a fixture)
+from tests.end_to_end.test_cli import ROOT, home, listening  # noqa: F401  (home is a fixture)
 
 SMALL = Scenario(events=2_000, minutes=10, artists=100, users=500, release_minute=4, seed=5)
 BOUND_SECONDS = 15.0
@@ -182,6 +186,10 @@ def test_an_altered_topic_setting_is_a_problem_until_its_remedy_is_done(settings
     problem = the(settings, "problem", "topics")
     assert problem.found == f"{topic} has retention.ms=86400000, this run needs -1"
     assert f"--entity-name {topic} --add-config retention.ms=-1" in problem.remedy
+    answer = listening(settings_env(settings), "doctor")
+    assert answer.returncode == Exit.CHECK_FAILED
+    assert "PROBLEM" in answer.stdout
+    assert "doctor: 1 problem" in answer.stdout
     alter(settings, topic, "retention.ms", "-1")
     assert not found(settings, "problem", "topics")
     # The session's broker keeps for ever by default: right today, and not the topic's own.
@@ -315,6 +323,28 @@ def test_a_broker_and_a_store_that_never_answer_are_bounded_and_a_problem(tmp_pa
     assert set(problems) == {"broker", "ports"}
     assert "LISTENING_KAFKA_BOOTSTRAP" in problems["broker"].remedy
     assert f"taken by process {os.getpid()}" in problems["ports"].found
+
+
+def test_a_broker_that_falls_silent_half_way_is_waited_for_no_longer_than_the_bound(tmp_path: Path) -> None:
+    port, controller = free_ports(2)
+    settings = load(run="t", data_dir=tmp_path, kafka_port=port, kafka_controller_port=controller)
+    broker = subprocess.Popen(
+        [sys.executable, "-m", "deploy.embedded.broker"], env=settings_env(settings), cwd=ROOT, start_new_session=True
+    )
+    try:
+        wait_for_broker(settings, 60)
+        ensure_topics(settings)
+        kafka = Kafka(settings)
+        os.kill(broker.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        questions = [lambda: kafka.cluster, lambda: kafka.topics, lambda: kafka.groups, lambda: kafka.bounds]
+        for ask in questions:
+            with pytest.raises(UnavailableError, match=str(port)):
+                ask()
+        assert time.monotonic() - began < BOUND_SECONDS / 2
+    finally:
+        os.kill(broker.pid, signal.SIGKILL)
+        broker.wait(10)
 
 
 def test_rubbish_in_the_runs_folders_is_no_traceback(home: dict[str, str]) -> None:  # noqa: F811
