@@ -99,13 +99,11 @@ class Kafka:
     def groups(self) -> dict[str, Group]:
         """Stage (`classify`, `rank`, `sink`) → its group; an empty one where the broker has none of that name."""
         names = {stage: group_of(self.settings, stage) for stage in STAGES}
-        listed = self._asked("groups", lambda s: self._client.list_consumer_groups(request_timeout=s).result(s + 1))
-        if listed.errors:
-            raise UnavailableError(f"some broker did not tell its groups: {listed.errors[0]}")
+        listed = self._asked("groups", lambda s: _of_all(self._client.list_consumer_groups(request_timeout=s).result(s + 1)))
         # Not describe_consumer_groups: whether somebody is in it shows here, without a question to a coordinator.
         groups = {
             group.group_id: Group(group.state not in _NOBODY, self._committed(group.group_id))
-            for group in listed.valid
+            for group in listed
             if group.group_id in names.values()
         }
         return {stage: groups.get(name, Group()) for stage, name in names.items()}
@@ -174,6 +172,14 @@ class Kafka:
             except TimeoutError:
                 why = "not in time"
             raise UnavailableError(f"the broker at {self.settings.bootstrap} did not tell {what}: {why}")
+
+
+def _of_all(listed: Any) -> list[Any]:
+    """The groups that all brokers listed. Raises KafkaException where one gave none: its groups would seem not to exist."""
+    for error in listed.errors:
+        raise error if isinstance(error, KafkaException) else KafkaException(error)
+    valid: list[Any] = listed.valid
+    return valid
 
 
 def _whole(found: list[Any]) -> list[Any]:
