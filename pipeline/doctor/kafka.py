@@ -1,13 +1,13 @@
 """Asks a Kafka cluster, read-only, every answer within a bound: no group is joined, nothing is committed or altered."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import ConsumerGroupState, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource, OffsetSpec, ResourceType
 
+from pipeline.doctor.bounded import Bounded
 from pipeline.doctor.facts import Bounds, Broker, Cluster, Group, Newest, Partition, TopicState
 from pipeline.doctor.tails import newest_valid, quiet_consumer
 from pipeline.errors import UnavailableError
@@ -16,21 +16,8 @@ from pipeline.topics import group_of, topics_of
 
 REACH_SECONDS = 3.0
 """How long a broker may take for its first answer."""
-REQUEST_SECONDS = 3.0
-ALL_SECONDS = 5.0
-"""For all questions together, the first one apart."""
-PASSING = frozenset(
-    {
-        # A broker that has just started, made a topic, or moves a leader or a group's coordinator.
-        *(KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS),
-        *(KafkaError._WAIT_COORD, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION),
-        *(KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION),
-    }
-)
-_AGAIN_SECONDS, _PATIENCE_SECONDS = 0.1, 1.0
 _NOBODY = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 STAGES = ("classify", "rank", "sink")
-Answer = TypeVar("Answer")
 
 
 class Kafka:
@@ -46,11 +33,13 @@ class Kafka:
             raise UnavailableError(f"no Kafka broker answers at {settings.bootstrap}") from None
         if not self._metadata.brokers:
             raise UnavailableError(f"the Kafka broker at {settings.bootstrap} is still starting")
-        self._ends = time.monotonic() + ALL_SECONDS
+        self.bounded = Bounded(settings.bootstrap)
 
     @cached_property
     def cluster(self) -> Cluster:
-        described = self._asked("the cluster", lambda s: self._client.describe_cluster(request_timeout=s).result(s + 1))
+        described = self.bounded.asked(
+            "the cluster", lambda s: self._client.describe_cluster(request_timeout=s).result(s + 1)
+        )
         names = {node.id: ConfigResource(ResourceType.BROKER, str(node.id)) for node in described.nodes}
         configs = {number: self._config(resource) for number, resource in names.items()}
         return Cluster(
@@ -99,7 +88,8 @@ class Kafka:
     def groups(self) -> dict[str, Group]:
         """Stage (`classify`, `rank`, `sink`) → its group; an empty one where the broker has none of that name."""
         names = {stage: group_of(self.settings, stage) for stage in STAGES}
-        listed = self._asked("groups", lambda s: _of_all(self._client.list_consumer_groups(request_timeout=s).result(s + 1)))
+        listing = self._client.list_consumer_groups
+        listed = self.bounded.asked("groups", lambda s: _of_all(listing(request_timeout=s).result(s + 1)))
         # Not describe_consumer_groups: whether somebody is in it shows here, without a question to a coordinator.
         groups = {
             group.group_id: Group(group.state not in _NOBODY, self._committed(group.group_id))
@@ -113,7 +103,7 @@ class Kafka:
         # fault where the group's coordinator is just being loaded (librdkafka issue 5040, seen here with 2.16).
         asked = [TopicPartition(*entry) for entry in self.bounds]
         with quiet_consumer(self.settings.bootstrap, group) as consumer:
-            found = self._asked(f"the offsets of {group}", lambda s: _whole(consumer.committed(asked, timeout=s)))
+            found = self.bounded.asked(f"the offsets of {group}", lambda s: _whole(consumer.committed(asked, timeout=s)))
         return {(at.topic, at.partition): at.offset for at in found if at.offset >= 0}
 
     @cached_property
@@ -121,14 +111,7 @@ class Kafka:
         """The newest valid `plays` record of each partition."""
         plays = topics_of(self.settings).plays.name
         ranges = {number: bounds for (topic, number), bounds in self.bounds.items() if topic == plays}
-        return newest_valid(self.settings.bootstrap, plays, ranges, self.left)
-
-    def left(self) -> float:
-        """Seconds left for a question. Raises UnavailableError where none are."""
-        left = min(REQUEST_SECONDS, self._ends - time.monotonic())
-        if left <= 0:
-            raise UnavailableError(f"the broker at {self.settings.bootstrap} took more than {ALL_SECONDS:.0f} s to answer")
-        return left
+        return newest_valid(self.settings.bootstrap, plays, ranges, self.bounded.left)
 
     def _exists(self, name: str) -> bool:
         return name in self._metadata.topics and self._metadata.topics[name].error is None
@@ -157,21 +140,7 @@ class Kafka:
         return {(at.topic, at.partition): answer for at, answer in found.items()}
 
     def _each(self, what: str, ask: Callable[[float], Mapping[Any, Any]]) -> dict[Any, Any]:
-        return self._asked(what, lambda s: {key: future.result(s + 1) for key, future in ask(s).items()})
-
-    def _asked(self, what: str, ask: Callable[[float], Answer]) -> Answer:
-        began = time.monotonic()
-        while True:
-            try:
-                return ask(self.left())
-            except KafkaException as error:
-                if error.args[0].code() in PASSING and time.monotonic() - began < _PATIENCE_SECONDS:
-                    time.sleep(_AGAIN_SECONDS)
-                    continue
-                why = error.args[0].str()
-            except TimeoutError:
-                why = "not in time"
-            raise UnavailableError(f"the broker at {self.settings.bootstrap} did not tell {what}: {why}")
+        return self.bounded.asked(what, lambda s: {key: future.result(s + 1) for key, future in ask(s).items()})
 
 
 def _of_all(listed: Any) -> list[Any]:

@@ -28,7 +28,7 @@ def gather(kafka: Kafka) -> LetterFacts:
     topic = topics_of(kafka.settings).dlq.name
     ranges = {number: bounds for (name, number), bounds in kafka.bounds.items() if name == topic}
     reasons: Counter[str] = Counter()
-    for tail in tails(kafka.settings.bootstrap, topic, ranges, _NEWEST, kafka.left):
+    for tail in tails(kafka.settings.bootstrap, topic, ranges, _NEWEST, kafka.bounded.left):
         given = dict(tail.headers).get(REASON) or b""
         reasons[given.decode(errors="replace")[:40] or UNKNOWN] += 1
     return LetterFacts(sum(bounds.high - bounds.low for bounds in ranges.values()), tuple(reasons.most_common()))

@@ -37,7 +37,7 @@ def gather(kafka: Kafka) -> RulesFacts:
     ends = {number: end for (topic, number), end in kafka.ends().items() if topic == topics.events.name}
     shards = {number: bounds for (topic, number), bounds in kafka.bounds.items() if topic == topics.tops.name}
     lists = []
-    for tail in tails(kafka.settings.bootstrap, topics.tops.name, shards, _LISTS, kafka.left):
+    for tail in tails(kafka.settings.bootstrap, topics.tops.name, shards, _LISTS, kafka.bounded.left):
         try:
             lists.append(TopHeaders.decode(tail.headers))
         except HeaderError:
