@@ -10,13 +10,11 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 
 from pipeline.errors import ListeningError, RefusedError, UnavailableError
 from pipeline.settings import Settings
-from pipeline.topics import Topic, group_of, topics_of
+from pipeline.topics import Difference, Topic, differences, group_of, topics_of
 
 ANSWER_SECONDS = 30.0
 """How long the broker may take for one request, and a change to be seen."""
 STAGES = ("classify", "rank", "sink")
-VARIABLES = {"message.timestamp.type": "LISTENING_APPEND_TIME"}
-"""Where a topic's setting follows from one of ours."""
 
 
 def wait_for_broker(settings: Settings, seconds: float) -> None:
@@ -50,7 +48,9 @@ def ensure_topics(settings: Settings) -> None:
     except KafkaException as error:
         raise _sentence(settings, error) from error
     for topic in topics:
-        _check(topic, len(metadata[topic.name].partitions), {k: v.value for k, v in actual[topic.name].items()}, settings)
+        config = {name: entry.value or "" for name, entry in actual[topic.name].items()}
+        for difference in differences(settings, topic, len(metadata[topic.name].partitions), config):
+            raise _differs(difference)
 
 
 def require_run(settings: Settings) -> None:
@@ -164,27 +164,11 @@ def _is_led(topic: Any) -> bool:
     return bool(topic.partitions) and all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
-def _check(topic: Topic, partitions: int, config: dict[str, str], settings: Settings) -> None:
-    if partitions != topic.partitions:
-        variable = "LISTENING_SHARDS" if topic.name in _sharded(settings) else "LISTENING_PARTITIONS"
-        raise _differs(topic, "partitions", str(partitions), str(topic.partitions), variable)
-    for name, wanted in topic.config.items():
-        actual = config.get(name, "")
-        # A larger limit loses nothing; everything else changes results or loses data.
-        if actual != wanted and not (name == "max.message.bytes" and int(actual) >= int(wanted)):
-            raise _differs(topic, name, actual, wanted, VARIABLES.get(name))
-
-
-def _sharded(settings: Settings) -> set[str]:
-    topics = topics_of(settings)
-    return {topics.counts.name, topics.tops.name}
-
-
-def _differs(topic: Topic, setting: str, actual: str, wanted: str, variable: str | None) -> RefusedError:
-    back = f"set {variable} back, or " if variable else ""
+def _differs(difference: Difference) -> RefusedError:
+    back = f"set {difference.variable} back, or " if difference.variable else ""
     return RefusedError(
-        f"Topic {topic.name} has {setting}={actual}, but this run needs {wanted}, and a run keeps what it began with: "
-        f"{back}begin another run by setting LISTENING_RUN to a new name."
+        f"Topic {difference.topic} has {difference.setting}={difference.actual}, but this run needs {difference.wanted}, "
+        f"and a run keeps what it began with: {back}begin another run by setting LISTENING_RUN to a new name."
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline import report, settings
-from pipeline.commands import dlq, repartition, schemas, tick
+from pipeline.commands import dlq, doctor, repartition, schemas, tick
 from pipeline.commands.shared import Json, Run, instant, out, print_json, with_broker
 from pipeline.errors import Exit, ListeningError
 
@@ -165,6 +165,7 @@ def delete(
 
 app.command("tick", rich_help_panel=START)(tick.tick)
 app.add_typer(dlq.app, rich_help_panel=EXPLORE)
+app.command("doctor", rich_help_panel=CHECK)(doctor.doctor)
 app.add_typer(schemas.app, rich_help_panel=TOOLS)
 app.command("repartition", rich_help_panel=TOOLS)(repartition.repartition)
 

@@ -3,6 +3,7 @@
 producers ─► playback-events ─► classify ─► plays ─► count ─► artist-counts ─► rank ─► top-artists
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.settings import Settings
@@ -13,6 +14,8 @@ MAX_EVENT_RECORD_BYTES = 1 << 20
 """Largest record batch of anybody's events, bytes; an event may have far less (schemas/)."""
 FOREVER = "-1"
 LONG_MAX = str(2**63 - 1)
+VARIABLES = {"message.timestamp.type": "LISTENING_APPEND_TIME"}
+"""Where a topic's setting follows from one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,18 @@ class Topic:
     name: str
     partitions: int
     config: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A setting of a topic (or its `partitions`) that is other than the run needs. `variable`: ours that it follows from,
+    empty where there is none."""
+
+    topic: str
+    setting: str
+    actual: str
+    wanted: str
+    variable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +94,20 @@ def topics_of(settings: Settings) -> Topics:
 def group_of(settings: Settings, stage: str) -> str:
     """The consumer group of a stage: `classify`, `rank` or `sink`."""
     return f"{settings.run}.{stage}"
+
+
+def differences(settings: Settings, topic: Topic, partitions: int, config: Mapping[str, str]) -> list[Difference]:
+    """In what a topic as it is differs from what the run needs; `config` holds its settings by name."""
+    found = []
+    if partitions != topic.partitions:
+        topics = topics_of(settings)
+        sharded = topic.name in (topics.counts.name, topics.tops.name)
+        variable = "LISTENING_SHARDS" if sharded else "LISTENING_PARTITIONS"
+        found.append(Difference(topic.name, "partitions", str(partitions), str(topic.partitions), variable))
+    for name, wanted in topic.config.items():
+        actual = config.get(name, "")
+        # A larger limit loses nothing; everything else changes results or loses data.
+        larger = name == "max.message.bytes" and actual.isdecimal() and int(actual) >= int(wanted)
+        if actual != wanted and not larger:
+            found.append(Difference(topic.name, name, actual, wanted, VARIABLES.get(name, "")))
+    return found

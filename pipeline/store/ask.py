@@ -13,13 +13,15 @@ SECONDS = 60.0
 """Above the store's own limit for a query and the wait for a seat."""
 
 
-def sql(settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None) -> pa.Table:
-    """The answer to one reading SQL statement; `parameters` fill its `{name:Type}`.
+def sql(
+    settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None, *, seconds: float = SECONDS
+) -> pa.Table:
+    """The answer to one reading SQL statement, within `seconds`; `parameters` fill its `{name:Type}`.
 
     Raises ListeningError with the engine's sentence, UnavailableError where the store is away or busy.
     """
     named = {f"param_{name}": str(value) for name, value in (parameters or {}).items()}
-    response = _request(settings, "POST", "/sql", content=query.encode(), params=named)
+    response = _request(settings, "POST", "/sql", seconds, content=query.encode(), params=named)
     if response.status_code == httpx.codes.OK:
         return pa.ipc.open_stream(response.content).read_all()
     detail = _detail(response)
@@ -34,12 +36,12 @@ def rows(settings: Settings, query: str, parameters: Mapping[str, str | int] | N
     return answer
 
 
-def ready(settings: Settings) -> dict[str, Any]:
+def ready(settings: Settings, *, seconds: float = SECONDS) -> dict[str, Any]:
     """What the store says of itself: `status` is `ready` or `starting`, then `reasons` say why; lag per topic.
 
     Raises UnavailableError where it doesn't answer.
     """
-    response = _request(settings, "GET", "/ready")
+    response = _request(settings, "GET", "/ready", seconds)
     if response.status_code not in (httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE):
         raise ListeningError(f"what answers at {settings.store_url} is no store: {_detail(response)}")
     answer: dict[str, Any] = response.json()
@@ -51,7 +53,7 @@ def schema(settings: Settings) -> dict[str, dict[str, str]]:
 
     Raises UnavailableError where the store doesn't answer.
     """
-    response = _request(settings, "GET", "/schema")
+    response = _request(settings, "GET", "/schema", SECONDS)
     if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         raise UnavailableError(_detail(response))
     if response.status_code != httpx.codes.OK:
@@ -60,13 +62,13 @@ def schema(settings: Settings) -> dict[str, dict[str, str]]:
     return tables
 
 
-def _request(settings: Settings, method: str, path: str, **arguments: Any) -> httpx.Response:
+def _request(settings: Settings, method: str, path: str, seconds: float, **arguments: Any) -> httpx.Response:
     try:
         # trust_env off: a proxy from the environment has no business between us and loopback.
-        with httpx.Client(base_url=settings.store_url, timeout=SECONDS, trust_env=False) as client:
+        with httpx.Client(base_url=settings.store_url, timeout=seconds, trust_env=False) as client:
             return client.request(method, path, **arguments)
     except httpx.TimeoutException as error:
-        raise UnavailableError(f"the store at {settings.store_url} did not answer within {SECONDS:.0f} s") from error
+        raise UnavailableError(f"the store at {settings.store_url} did not answer within {seconds:.0f} s") from error
     except httpx.TransportError as error:
         raise UnavailableError(f"the store does not answer at {settings.store_url}: start it with `listening up`") from error
 
