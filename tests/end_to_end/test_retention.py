@@ -1,8 +1,11 @@
 """Deleting what every reader is past, and what others delete, on a real broker and the real engine."""
 
 import os
+import re
 import signal
+import subprocess
 import threading
+from contextlib import suppress
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -84,24 +87,22 @@ def test_a_store_that_comes_late_finds_all_it_needs_and_then_most_is_deleted(set
             assert "nothing is deleted for now" not in run.log(name)
 
 
-@pytest.mark.parametrize("victim", ["rank", "classify"])
-def test_a_worker_that_comes_back_late_finds_all_it_needs(settings: Settings, victim: str) -> None:
+def test_workers_that_come_back_late_find_all_they_need(settings: Settings) -> None:
     settings = trimming(settings)
     plays = topics_of(settings).plays
     published(settings)
     with processes(settings) as run:
         run.start("store")
-        workers = {name: run.start(name) for name in ("rank", "classify")}
+        rank, classify = run.start("rank"), run.start("classify")
         wait_for("half of the outcomes", lambda: reached(settings) > 15_000)
-        kill(workers[victim])
-        if victim == "rank":
-            wait_for("all outcomes", lambda: all_classified(settings))
+        kill(classify)
+        assert not all_classified(settings), "killed too late to be behind"
         wait_for("something deleted", lambda: all(lows(settings, plays)))
-        if victim == "rank":
-            assert any(low < high * 0.6 for low, high in bounds(settings, plays)), "killed too late to be far behind"
-        else:
-            assert not all_classified(settings), "killed too late to be behind"
-        run.start(victim)
+        kill(rank)
+        run.start("classify")
+        wait_for("all outcomes", lambda: all_classified(settings))
+        assert any(low < high * 0.6 for low, high in bounds(settings, plays)), "count is far behind, and needs the rest"
+        run.start("rank")
         exact(settings)
         trimmed(settings)
         exact(settings)
@@ -210,8 +211,8 @@ def test_counts_cut_by_others_stop_rank_and_sink_with_a_sentence(settings: Setti
 @pytest.mark.parametrize(
     ("name", "kind", "sentence"),
     [
-        ("classify", "events", "the events at offsets 0 to 9 were deleted before they were classified"),
-        ("store", "plays", "was cut: it begins at offset 10, the next record to store lay at 0"),
+        ("classify", "events", r"the events at offsets \d+ to \d*9 were deleted before they were classified"),
+        ("store", "plays", r"was cut: it begins at offset \d*0, the next record to store lay at \d+;"),
     ],
 )
 def test_a_position_deleted_under_a_running_reader_stops_it_with_a_sentence(
@@ -219,15 +220,19 @@ def test_a_position_deleted_under_a_running_reader_stops_it_with_a_sentence(
 ) -> None:
     admin.ensure_topics(settings)
     topic: Topic = getattr(topics_of(settings), kind)
+    producer = Producer({"bootstrap.servers": settings.bootstrap})
     with processes(settings) as run:
         process = run.start(name)
-        os.kill(process.pid, signal.SIGSTOP)
-        producer = Producer({"bootstrap.servers": settings.bootstrap})
-        for number in range(10 * topic.partitions):
-            producer.produce(topic.name, b"other", partition=number % topic.partitions)
-        assert producer.flush(30) == 0
-        cut(settings, topic, leave=0)
-        os.kill(process.pid, signal.SIGCONT)
-        assert run.ended(process) == Exit.STAY_DOWN, run.log(name)
-        assert sentence in run.log(name)
+        for _ in range(5):  # a fetch that is under way may still bring it all: then nothing is lost, and it goes on
+            os.kill(process.pid, signal.SIGSTOP)
+            for number in range(10 * topic.partitions):
+                producer.produce(topic.name, b"other", partition=number % topic.partitions)
+            assert producer.flush(30) == 0
+            cut(settings, topic, leave=0)
+            os.kill(process.pid, signal.SIGCONT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+                break
+        assert process.returncode == Exit.STAY_DOWN, run.log(name)
+        assert re.search(sentence, run.log(name)), run.log(name)
         assert run.ended(run.start(name, ready=False)) == Exit.STAY_DOWN, run.log(name)
