@@ -23,7 +23,7 @@ up: setup  ## run broker, workers and store until Ctrl-C
 	@$(BIN)/listening up
 
 test: lint  ## what CI runs: lint, types, layers, tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: setup  ## ruff, mypy --strict, layers
 	@$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 import socket
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.doctor.findings import Finding
@@ -47,8 +46,7 @@ def gather(settings: Settings) -> StoreFacts:
         return replace(own, why_not=str(error))
     except (ListeningError, ValueError, TypeError, KeyError, AttributeError):
         return replace(own, why_not=f"what answers at {settings.store_url} is no store")
-    version = _version(settings) if run == settings.run else ""
-    return replace(own, answers=True, run=run, reasons=reasons, lag=topics, version=version)
+    return replace(own, answers=True, run=run, reasons=reasons, lag=topics, version=str(answer.get("engine", "")))
 
 
 def judge(facts: StoreFacts, settings: Settings, *, up: bool) -> list[Finding]:
@@ -83,15 +81,6 @@ def _away(facts: StoreFacts, settings: Settings, *, up: bool) -> list[Finding]:
         remedy = f"its log, {settings.run_dir / 'logs' / 'store.log'}, says why"
         return [Finding("problem", SUBJECT, f"{found}, though the run is up", remedy)]
     return [Finding("note", SUBJECT, f"not checked: {found}", start or "see ports")]
-
-
-def _version(settings: Settings) -> str:
-    """The engine's version where it says; the fence may keep it from doing so."""
-    try:
-        found: Any = ask.sql(settings, "SELECT version() AS version", seconds=ANSWER_SECONDS).to_pylist()
-        return str(found[0]["version"])
-    except (ListeningError, ValueError, LookupError):
-        return ""
 
 
 def _server(settings: Settings) -> tuple[str, bool]:

@@ -45,6 +45,7 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
             "reasons": reasons,
             "run": settings.run,
             "database": settings.database,
+            "engine": pool.version,
             "topics": {
                 kind: {"lag": progress.lag, "rows": progress.rows, "ignored": progress.ignored, "next": progress.next}
                 for kind, progress in sinks.progress.items()

@@ -13,15 +13,13 @@ SECONDS = 60.0
 """Above the store's own limit for a query and the wait for a seat."""
 
 
-def sql(
-    settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None, *, seconds: float = SECONDS
-) -> pa.Table:
-    """The answer to one reading SQL statement, within `seconds`; `parameters` fill its `{name:Type}`.
+def sql(settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None) -> pa.Table:
+    """The answer to one reading SQL statement; `parameters` fill its `{name:Type}`.
 
     Raises ListeningError with the engine's sentence, UnavailableError where the store is away or busy.
     """
     named = {f"param_{name}": str(value) for name, value in (parameters or {}).items()}
-    response = _request(settings, "POST", "/sql", seconds, content=query.encode(), params=named)
+    response = _request(settings, "POST", "/sql", SECONDS, content=query.encode(), params=named)
     if response.status_code == httpx.codes.OK:
         return pa.ipc.open_stream(response.content).read_all()
     detail = _detail(response)

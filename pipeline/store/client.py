@@ -111,6 +111,11 @@ class Pool:
             self._clients.append(open_client(self._settings))
         return self._clients[0]
 
+    @property
+    def version(self) -> str:
+        """The engine's; empty while no server was reached."""
+        return str(self._clients[0].server_version) if self._clients else ""
+
     def writer(self) -> Any:
         """A client for one thread that inserts. Raises as `open_client`."""
         client = open_client(self._settings, self._settings.database)

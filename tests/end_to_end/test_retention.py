@@ -172,7 +172,9 @@ def test_what_may_be_deleted_is_deleted_a_round_later_and_keep_seconds_are_kept_
         assert [lows(settings, topic) for topic in derived.values()] == before
         trimmer.trim()
         at.append([low for topic in derived.values() for low in lows(settings, topic)])
-    assert all(0 < more < less for more, less in zip(*at, strict=True))
+    # How many records there are depends on what each fetch brought; of a few announcements keep may hold all.
+    assert all(more < less for more, less in zip(*at, strict=True))
+    assert all(low > 0 for low in at[0][: topics.plays.partitions])
 
 
 def cut(settings: Settings, topic: Topic, *, leave: int) -> None:

@@ -254,7 +254,7 @@ def test_a_guest_s_query_that_the_server_breaks_off_is_unavailable_not_bad(run: 
         answers: list[httpx.Response] = []
 
         def query() -> None:
-            sql = "SELECT sleepEachRow(1) FROM numbers(3)"
+            sql = "SELECT count() FROM numbers(100000) AS a, numbers(100000) AS b, numbers(100000) AS c"
             answers.append(httpx.post(f"{stored.store_url}/sql", content=sql, timeout=60, trust_env=False))
 
         asking = threading.Thread(target=query)

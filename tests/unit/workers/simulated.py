@@ -103,12 +103,21 @@ class Simulated:
 
     def _take(self, lane: Any, topic: str, partition: int, count: int) -> None:
         if lane.next_offset < self.log.lows[topic, partition]:
-            assert lane in self.zombies.values(), f"{topic} {partition}: nobody but a zombie may be left behind"
-            del self.zombies[partition]
+            self._left_behind(lane, topic, partition)
             return
         part = fetch(self.log, topic, partition, lane.next_offset, count)
         if part:
             asyncio.run(lane.take(part))
+
+    def _left_behind(self, lane: Any, topic: str, partition: int) -> None:
+        """Its position is gone. Of a zombie that is all; a count worker that a zombie has overtaken restores, as the real
+        one does, and is refused if anything that it needs is gone."""
+        if lane in self.zombies.values():
+            del self.zombies[partition]
+            return
+        assert lane in self.counters.values(), f"{topic} {partition}: nobody overtakes a rank worker"
+        self.counters[partition] = restore_count(self.log, SETTINGS, partition, self.appender)
+        assert self.counters[partition].next_offset >= self.log.lows[topic, partition]
 
     def crash(self, partition: int, *, comes_back: bool = False) -> None:
         """Count and rank forget all; `comes_back`: the count worker was only stopped, and others have its place now."""
