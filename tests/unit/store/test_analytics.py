@@ -360,7 +360,7 @@ def test_everything_that_this_program_asks_is_admitted(served: Settings) -> None
         if re.search(r"from pipeline\.store(\.ask)? import .*\b(ask|sql|rows)\b", path.read_text())
     }
     assert asking == {
-        *("cli.py", "demo.py", "verify/verify.py"),
+        *("cli.py", "demo.py", "verify/verify.py", "doctor/store.py"),  # the last asks GET /ready alone
         *("store/queries.py", "store/story.py", "store/watermarks.py"),
     }
     two = served.model_copy(update={"shards": 2})
