@@ -7,7 +7,7 @@ from pathlib import Path
 
 import schemas
 from pipeline.admin import ensure_topics
-from pipeline.registry.registry import id_of_version_1, open_registry, subject_of
+from pipeline.registry.of_run import id_of_version_1, open_registry, subject_of
 from pipeline.rules import Rules
 from pipeline.settings import Settings
 from producers.catalogue.artists import build_catalogue

@@ -9,7 +9,8 @@ from rich.table import Table
 from pipeline import settings
 from pipeline.commands.shared import Json, Run, out, print_json
 from pipeline.errors import Exit, ListeningError, RefusedError
-from pipeline.registry.registry import Registry, open_registry, subject_of
+from pipeline.registry.of_run import open_registry, subject_of
+from pipeline.registry.registry import Registry
 from schemas import EVENTS_SUBJECT
 
 app = typer.Typer(name="schemas", help="The schema registry: list, check and add versions.", no_args_is_help=True)

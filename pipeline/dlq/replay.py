@@ -14,7 +14,7 @@ from pipeline.dlq.letters import Letter
 from pipeline.log.append import Appender
 from pipeline.log.read import log_reader
 from pipeline.log.restore import restore_memory
-from pipeline.registry.registry import open_registry
+from pipeline.registry.of_run import open_registry
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 

@@ -7,7 +7,8 @@ import schemas
 from pipeline.codec.writer import UnreadableSchemaError, writer_of
 from pipeline.doctor.findings import Finding
 from pipeline.errors import ListeningError
-from pipeline.registry.registry import Registry, Version, open_registry, subject_of
+from pipeline.registry.of_run import open_registry, subject_of
+from pipeline.registry.registry import Registry, Version
 from pipeline.settings import Settings
 
 SUBJECT = "schemas"

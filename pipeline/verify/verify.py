@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 import schemas
 from pipeline.outcomes import Outcome
-from pipeline.registry.registry import open_registry
+from pipeline.registry.of_run import open_registry
 from pipeline.settings import Settings
 from pipeline.store.ask import sql
 from pipeline.verify import ledger as ledgers

@@ -29,7 +29,8 @@ from pipeline.log.read import log_reader, undisturbed
 from pipeline.log.restore import Restored, restore_memory
 from pipeline.metrics import ClassifyMetrics, metrics_file
 from pipeline.outcomes import LABELS
-from pipeline.registry.registry import Registry, open_registry
+from pipeline.registry.of_run import open_registry
+from pipeline.registry.registry import Registry
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 from pipeline.workers.ceiling import Ceiling

@@ -11,7 +11,7 @@ from pipeline.codec.events import NotAnEventError, decode
 from pipeline.codec.headers import TICK_HEADER, PlaysHeaders, headers_of
 from pipeline.codec.known import Known, UndecidedSchemasError
 from pipeline.errors import ListeningError, UnavailableError
-from pipeline.registry.registry import open_registry, subject_of
+from pipeline.registry.of_run import open_registry, subject_of
 from pipeline.settings import Settings
 from pipeline.topics import Topic, topics_of
 from producers.scenario import iso

@@ -12,7 +12,7 @@ import schemas
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.folder import FolderRegistry
 from pipeline.registry.http import serve_registry
-from pipeline.registry.registry import id_of_version_1
+from pipeline.registry.of_run import id_of_version_1
 from pipeline.settings import load
 
 SUBJECT = schemas.EVENTS_SUBJECT
