@@ -71,7 +71,8 @@ def show(
         return
     out.print(f"Source partition {letter.partition}, offset {letter.offset}, appended {clock(letter.appended_at)} UTC")
     out.print(f"refused as {letter.reason}: {_plain(letter.message)}", markup=False)
-    out.print(f"sent again, it would end as {fate.outcome}: {fate.why}", markup=False)
+    again = "be refused again" if fate.outcome == STAYS else f"end as {fate.outcome}"
+    out.print(f"sent again, it would {again}: {fate.why}", markup=False)
     out.print(f"key: {_hex(letter.key)}")
     for name, value in letter.headers:
         out.print(f"header {_plain(name)}: {value!r}", markup=False)
@@ -107,7 +108,7 @@ def replay(
         print_json({"letters": len(fates), "sendable": wanted, "sent": sent, "fates": [_fate_json(fate) for fate in fates]})
         return
     out.print(_fates(fates))
-    if yes:
+    if sent:
         out.print(f"{sent:,} sent, and acknowledged by the broker")
     elif wanted:
         out.print(f"{wanted:,} would be sent; nothing was: say --yes if you mean it")
