@@ -272,6 +272,7 @@ def test_past_the_ceiling_classify_stays_down_commits_nothing_more_says_the_fix_
         assert "Traceback" not in said
         durable = classified(settings)
         assert committed(settings)[here] <= durable < 620, "nothing may be committed past what is durable"
+        assert letters_in(settings) == durable - 20, "nor may the queue be filled past it"
         assert running.ended(running.start("classify", ready=False)) == Exit.STAY_DOWN, "again, until somebody acts"
     mended = load(**(settings.model_dump() | fixed))
     with processes(mended) as running:
