@@ -124,8 +124,8 @@ def publish(settings: Settings, records: Sequence[Sent]) -> None:
 def interleaved(good: list[Sent], bad: list[Sent]) -> list[Sent]:
     mixed: list[Sent] = []
     for number, record in enumerate(good):
+        mixed.append(record)  # a good one first: the batch looks like events, until it is read
         mixed += bad[number : number + 1]
-        mixed.append(record)
     assert len(good) > len(bad)
     return mixed
 
