@@ -85,5 +85,5 @@ class ConfluentRegistry:
     def _odd(self, what: str) -> UnavailableError:
         """The client doesn't look at what it is told: a proxy's page must not pass for a no."""
         return UnavailableError(
-            f"the schema registry at {self.where} answers something that is no schema registry ({what}): check LISTENING_SCHEMA_REGISTRY_URL"
+            f"what answers at {self.where} is no schema registry ({what}): check LISTENING_SCHEMA_REGISTRY_URL"
         )
