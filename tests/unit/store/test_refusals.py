@@ -43,3 +43,14 @@ def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up_in_time
         settings = load(clickhouse_dsn=f"clickhouse://127.0.0.1:{silent.getsockname()[1]}/default")
         with pytest.raises(NotNowError, match="no answer in time"):
             open_client(settings, answer_seconds=1)
+
+
+@pytest.mark.parametrize(
+    "dsn", ["clickhouse://me:secret@host:port/db", "clickhouse://me:se/cret@host", "clickhouse://me:secret@[::1"]
+)
+def test_a_dsn_that_is_none_is_one_sentence_without_its_password(dsn: str) -> None:
+    with pytest.raises(SettingsError, match="LISTENING_CLICKHOUSE_DSN") as raised:
+        open_client(load(clickhouse_dsn=dsn))
+    assert "se" + "cret" not in str(raised.value)
+    assert "'se'" not in str(raised.value)
+    assert raised.value.__suppress_context__
