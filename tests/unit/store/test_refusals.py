@@ -7,6 +7,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from deploy.embedded.ports import free_ports
+from pipeline.errors import SettingsError
 from pipeline.settings import load
 from pipeline.store.client import Pool, open_client
 from pipeline.store.refusals import PASSING, NotNowError, passes
