@@ -13,6 +13,8 @@ from pipeline.codec.writer import Writer, WrittenField
 Longs = npt.NDArray[np.int64]
 _FALSE, _TRUE = b"\0", b"\1"
 _ANY_LONG = (-(1 << 63), 1 << 63)
+_LONGEST = 10
+"""Bytes of a varint of 64 bits; its last one holds one bit."""
 
 
 def is_aligned(frame: pl.DataFrame, writer: Writer, joined: bytes, counts: Longs, sizes: Longs) -> bool:
@@ -36,8 +38,8 @@ def is_aligned(frame: pl.DataFrame, writer: Writer, joined: bytes, counts: Longs
         column = pl.col(column_of(number, field))
         if field.kind is Kind.BOOLEAN:
             fits = (column == pl.lit(_FALSE)) | (column == pl.lit(_TRUE))
-        elif field.kind is Kind.NUMBER and not field.is_ours and (field.least, field.below) != _ANY_LONG:
-            # Of ours the limits are checked; here only what the record path would not take for an event.
+        elif field.kind is Kind.NUMBER and field.is_bounded and (field.least, field.below) != _ANY_LONG:
+            # Here only what the record path would not take for an event.
             fits = (column >= field.least) & (column < field.below)
         else:
             continue
@@ -46,10 +48,16 @@ def is_aligned(frame: pl.DataFrame, writer: Writer, joined: bytes, counts: Longs
         return False
     value_size = np.full(len(length), len(writer.frame), np.int64)
     branches: list[tuple[WrittenField, Longs, npt.NDArray[np.bool_]]] = []
+    tenths: list[tuple[Longs, Longs]] = []
     for number, field in enumerate(writer.fields):
+        width = _sizes(frame, number, field)
         if field.nullable:
             branches.append((field, value_size.copy(), frame[column_of(number, field)].is_null().to_numpy()))
-        value_size += _sizes(frame, number, field)
+        if field.kind is Kind.NUMBER:
+            rows = np.flatnonzero(width == _LONGEST + field.nullable)
+            if len(rows):
+                tenths.append((rows, (value_size + width)[rows] - 1))
+        value_size += width
     record_size = (
         1  # attributes
         + varint_width(frame["timestamp_delta"].to_numpy())
@@ -66,12 +74,13 @@ def is_aligned(frame: pl.DataFrame, writer: Writer, joined: bytes, counts: Longs
     if not np.array_equal(np.add.reduceat(whole, np.cumsum(counts) - counts), sizes):
         return False
     # The decoder takes any number for a branch, so what was written is looked up, now that each row's place is known.
-    values = np.cumsum(whole) - 1 - value_size
+    written, values = np.frombuffer(joined, np.uint8), np.cumsum(whole) - 1 - value_size
     for field, before, is_null in branches:
         expected = np.where(is_null, 2 * (field.null_branch or 0), 2 - 2 * (field.null_branch or 0))
-        if not np.array_equal(np.frombuffer(joined, np.uint8)[values + before], expected):
+        if not np.array_equal(written[values + before], expected):
             return False
-    return True
+    # It also drops what a varint's tenth byte holds beyond the 64th bit: such a number is none.
+    return all((written[values[rows] + tenth] == 1).all() for rows, tenth in tenths)
 
 
 def _sizes(frame: pl.DataFrame, number: int, field: WrittenField) -> Longs | int:

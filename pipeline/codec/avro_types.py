@@ -19,7 +19,7 @@ def inlined(types: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(kind, list):
             return [inline(branch) for branch in kind]
         if isinstance(kind, dict) and "name" in kind:
-            named[str(kind["name"]).rpartition(".")[2]] = kind
+            named[kind["name"].rpartition(".")[2]] = kind
         return named.get(kind.rpartition(".")[2], kind) if isinstance(kind, str) else kind
 
     return {name: inline(kind) for name, kind in types.items()}

@@ -68,8 +68,7 @@ def _require_strict(value: bytes, writer: Writer) -> None:
         match field.kind:
             case Kind.NUMBER:
                 number, position = read_long(value, position)
-                # Ours are checked on columns, with the limits.
-                if not field.is_ours and not field.least <= number < field.below:
+                if field.is_bounded and not field.least <= number < field.below:
                     raise NotAnEventError("undecodable", f"{field.name}={number} is out of its type's range")
             case Kind.STRING | Kind.BYTES:
                 size, position = read_long(value, position)

@@ -40,19 +40,26 @@ class UnreadableSchemaError(ValueError):
 @dataclass(frozen=True, slots=True)
 class WrittenField:
     """A field as it lies in the bytes. `null_branch`: which of the union's two branches is null, None for no union. `size`:
-    bytes of a FIXED (float and double are such). Numbers of an int or enum lie in [least, below)."""
+    bytes of a FIXED (float and double are such). `is_narrower`: an int where ours is a long. Numbers of an int or enum lie
+    in [least, below)."""
 
     name: str
     kind: Kind
     is_ours: bool
     null_branch: int | None = None
     size: int = 0
+    is_narrower: bool = False
     least: int = -(1 << 63)
     below: int = 1 << 63
 
     @property
     def nullable(self) -> bool:
         return self.null_branch is not None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether to look for numbers outside of [least, below): for others of ours the limits do it (plausible.py)."""
+        return not self.is_ours or self.is_narrower
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,14 @@ def writer_of(schema_id: int, text: str) -> Writer:
         fields = inlined({entry["name"]: entry["type"] for entry in document["fields"]})
         name = str(document["name"]).rpartition(".")[2]
         written = tuple(_field(field, kind) for field, kind in fields.items())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        symbols = {
+            ours: _translation(ours, fields[ours])
+            for ours in ENUMS
+            if ours in fields and base_of(fields[ours]) == "enum" and tuple(fields[ours]["symbols"]) != ENUMS[ours]
+        }
+        if len(fields) < len(document["fields"]):
+            raise UnreadableSchemaError("it has two fields of one name")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, UnreadableSchemaError):
             raise
         raise UnreadableSchemaError(f"it is no Avro record of flat fields ({type(error).__name__} {error})") from error
@@ -110,11 +124,6 @@ def writer_of(schema_id: int, text: str) -> Writer:
             raise UnreadableSchemaError(
                 f"its {entry['name']} is {fields[entry['name']]}, which can't be read as {entry['type']}"
             )
-    symbols = {
-        name: _translation(name, fields[name])
-        for name in ENUMS
-        if name in fields and tuple(fields[name]["symbols"]) != ENUMS[name]
-    }
     return Writer(schema_id, written, defaults, symbols, fields)
 
 
@@ -133,6 +142,11 @@ def _reader_document() -> dict[str, Any]:
     return schemas.schema(schemas.EVENTS_SUBJECT, 1)
 
 
+@cache
+def _longs() -> frozenset[str]:
+    return frozenset(entry["name"] for entry in _reader_document()["fields"] if base_of(entry["type"]) == "long")
+
+
 def _field(name: str, avro_type: Any) -> WrittenField:
     ours, null_branch = name == "event_id" or name in EVENT_FIELDS, None
     if isinstance(avro_type, list):
@@ -146,10 +160,15 @@ def _field(name: str, avro_type: Any) -> WrittenField:
             f"its {name} is {avro_type}: events are flat, a field has a primitive type, enum or fixed"
         )
     size = avro_type["size"] if base == "fixed" else _SIZES.get(base, 0)
+    if type(size) is not int or size < 0:
+        raise UnreadableSchemaError(f"its {name} is {avro_type}, and that is no size")
     least, below = {"int": (INT_MIN, INT_MAX + 1), "enum": (0, 0)}.get(base, (-(1 << 63), 1 << 63))
     if base == "enum":
         below = len(avro_type["symbols"])
-    return WrittenField(name, _KINDS[base], ours, null_branch, size, least, below)
+        if not all(isinstance(symbol, str) for symbol in avro_type["symbols"]):
+            raise UnreadableSchemaError(f"its {name} is {avro_type}, and those are no symbols")
+    narrower = base == "int" and name in _longs()
+    return WrittenField(name, _KINDS[base], ours, null_branch, size, narrower, least, below)
 
 
 def _resolves(reader: Any, writer: Any) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.commands.shared import Json, Run, out, print_json, with_broker
@@ -46,7 +47,11 @@ def list_letters(
         table.add_column(heading, overflow="fold", no_wrap=heading == "reason")
     for letter in shown:
         table.add_row(
-            str(letter.partition), str(letter.offset), clock(letter.appended_at), letter.reason, _plain(letter.message)
+            str(letter.partition),
+            str(letter.offset),
+            clock(letter.appended_at),
+            escape(_plain(letter.reason)),
+            escape(_plain(letter.message)),
         )
     out.print(table)
     if len(shown) < len(letters):
@@ -70,9 +75,9 @@ def show(
         print_json(_as_json(letter) | {"sent again": fate.outcome, "sent again, why": fate.why})
         return
     out.print(f"Source partition {letter.partition}, offset {letter.offset}, appended {clock(letter.appended_at)} UTC")
-    out.print(f"refused as {letter.reason}: {_plain(letter.message)}", markup=False)
+    out.print(f"refused as {_plain(letter.reason)}: {_plain(letter.message)}", markup=False)
     again = "be refused again" if fate.outcome == STAYS else f"end as {fate.outcome}"
-    out.print(f"sent again, it would {again}: {fate.why}", markup=False)
+    out.print(f"sent again, it would {again}: {_plain(fate.why)}", markup=False)
     out.print(f"key: {_hex(letter.key)}")
     for name, value in letter.headers:
         out.print(f"header {_plain(name)}: {value!r}", markup=False)
@@ -148,8 +153,8 @@ def _fates(fates: Sequence[Fate]) -> Table:
         table.add_column(heading, justify="right" if heading == "records" else "left", overflow="fold")
     for (reason, outcome), some in sorted(groups.items()):
         first = some[0]
-        example = f"{first.letter.partition}/{first.letter.offset}: {_plain(first.why)}"
-        table.add_row(reason, f"{len(some):,}", "stays here" if outcome == STAYS else outcome, example)
+        example = f"{first.letter.partition}/{first.letter.offset}: {escape(_plain(first.why))}"
+        table.add_row(escape(_plain(reason)), f"{len(some):,}", "stays here" if outcome == STAYS else outcome, example)
     return table
 
 
@@ -180,7 +185,7 @@ def _as_json(letter: Letter) -> dict[str, Any]:
 
 
 def _counted(reasons: Counter[str]) -> str:
-    return ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
+    return ", ".join(f"{number:,} {escape(_plain(reason))}" for reason, number in reasons.most_common())
 
 
 def _hex(packed: bytes | None) -> str:
@@ -188,7 +193,8 @@ def _hex(packed: bytes | None) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without control characters, which a record's bytes may smuggle into a terminal."""
+    """Without control characters, which a record's bytes may smuggle into a terminal. Where the console reads markup, the
+    text must be escaped, too."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 

@@ -13,7 +13,7 @@ import polars as pl
 from pipeline.codec.event_columns import FRAME_SCHEMA
 from pipeline.codec.event_fields import NotAnEventError, decode_event
 from pipeline.codec.events import key_of
-from pipeline.codec.known import Known
+from pipeline.codec.known import Known, UndecidedSchemasError
 from pipeline.codec.murmur import partition_of_key
 from pipeline.codec.plausible import split_implausible
 from pipeline.codec.records import RawRecord, row_of
@@ -53,12 +53,17 @@ def fates_of(
     """
     fates: dict[int, Fate] = {}
     sent: dict[int, list[tuple[int, bytes]]] = {}
+    undecided: set[int] = set()
     for number, letter in enumerate(letters):
         try:
             key = _key(letter, known)
             sent.setdefault(partition_of_key(key, rules.partitions), []).append((number, key))
         except NotAnEventError as error:
             fates[number] = Fate(letter, STAYS, f"{error.reason}: {error}")
+        except UndecidedSchemasError as error:
+            undecided.update(error.ids)  # all of them at once, or each would be a look at all letters
+    if undecided:
+        raise UndecidedSchemasError(undecided)
     for partition, some in sent.items():
         memory = memories(partition)
         first = memory.next_offset

@@ -1,10 +1,11 @@
 """Entries of the dead-letter queue, each once: a crash may have written one twice, its place in the source identifies it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.codec.headers import HeaderList
-from pipeline.log.dead_letters import APPENDED_AT, LEFT_OUT, PREFIX
+from pipeline.log.dead_letters import APPENDED_AT, HEADERS_LEFT_OUT, KEY_LEFT_OUT, LEFT_OUT, PREFIX
 from pipeline.log.read import Log, Record
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
@@ -53,8 +54,11 @@ def letter_of(record: Record, source: str) -> Letter | None:
     own: HeaderList = []
     for name, value in record.headers:
         packed = value.encode() if isinstance(value, str) else value
-        if name.startswith(PREFIX) or name in (APPENDED_AT, LEFT_OUT):
-            marks[name.removeprefix(PREFIX)] = (packed or b"").decode("utf-8", "replace")
+        text = (packed or b"").decode("utf-8", "replace")
+        # The record itself may have had a header of one of these names: ours come last, and a size is a number.
+        is_size = name in (LEFT_OUT, KEY_LEFT_OUT, HEADERS_LEFT_OUT) and re.fullmatch(r"[0-9]{1,18}", text)
+        if name.startswith(PREFIX) or name == APPENDED_AT or is_size:
+            marks[name.removeprefix(PREFIX)] = text
         else:
             own.append((name, packed))  # type: ignore[arg-type]  # a header's value may be null, as it came
     try:
@@ -69,7 +73,7 @@ def letter_of(record: Record, source: str) -> Letter | None:
             key=record.key,
             value=None if record.is_null else record.value,
             headers=own,
-            left_out=int(marks.get(LEFT_OUT, 0)),
+            left_out=int(marks.get(LEFT_OUT, 0)) if record.is_null else 0,
         )
     except (KeyError, ValueError):
         return None

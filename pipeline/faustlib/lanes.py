@@ -70,11 +70,13 @@ class Lanes:
         return {tp: lane.next_offset for tp, lane in self._lanes.items()}
 
     def drop(self, partitions: frozenset[TP]) -> None:
-        """Forget the states: they belong to a generation of the group that is over."""
+        """Forget the states: they belong to a generation of the group that is over. What is at work on them ends where it
+        waits: a lane may wait for others, such as a schema registry, for hours, and would keep its memory and the agent."""
         self._generation += 1
         for tp in partitions:
             self._lanes.pop(tp, None)
-            self._busy.pop(tp, None)
+            if busy := self._busy.pop(tp, None):
+                busy.cancel()
 
     def partitions(self) -> frozenset[TP]:
         return frozenset(self._lanes)
@@ -89,7 +91,7 @@ class Lanes:
             tp = event.message.tp
             busy = self._busy.get(tp)
             if busy:
-                await busy
+                await asyncio.wait([busy])  # it may be cancelled, which is not for us
             lane = self._lanes.get(tp)
             fetch: Fetch = event.value
             if lane and fetch.next > lane.next_offset:

@@ -9,6 +9,10 @@ APPENDED_AT = "listening.appended.at"
 """Header of an entry: the broker's time of the source record, epoch ms."""
 LEFT_OUT = "listening.value.bytes"
 """Header of an entry whose value is too large for any record of ours: its size. The source still holds the value."""
+KEY_LEFT_OUT, HEADERS_LEFT_OUT = "listening.key.bytes", "listening.headers.bytes"
+"""The same of its key, and of its headers together."""
+_HEADER_OVERHEAD = 20
+"""More bytes than a header's two lengths take."""
 
 
 def dead_letter_headers(original: HeaderList, topic: str, partition: int, refused: Refused) -> HeaderList:
@@ -26,12 +30,19 @@ def dead_letter_headers(original: HeaderList, topic: str, partition: int, refuse
     return [*original, *own, *((PREFIX + name, text.encode()) for name, text in entries.items())]
 
 
-def fitting(value: bytes | None, headers: HeaderList) -> bytes | None:
-    """The value if the queue can take it, else None with a header that says how large it was.
+def fitting(key: bytes | None, value: bytes | None, headers: HeaderList) -> tuple[bytes | None, bytes | None, HeaderList]:
+    """The record's parts as the queue can take them: of each that is too large only its size, in a header.
 
-    A source record is small only compressed: a megabyte of zeros' batch may hold a value of a gigabyte.
+    A source record is small only compressed: a megabyte of zeros' batch may hold a value, a key or a header of a gigabyte.
     """
-    if value is None or len(value) <= MAX_MESSAGE_BYTES // 2:
-        return value
-    headers.append((LEFT_OUT, b"%d" % len(value)))
-    return None
+    marks: HeaderList = []
+    size = sum(len(name.encode()) + len(content or b"") + _HEADER_OVERHEAD for name, content in headers)
+    if size > MAX_MESSAGE_BYTES // 8:
+        headers, marks = [], [(HEADERS_LEFT_OUT, b"%d" % size)]
+    if key is not None and len(key) > MAX_MESSAGE_BYTES // 8:
+        marks.append((KEY_LEFT_OUT, b"%d" % len(key)))
+        key = None
+    if value is not None and len(value) > MAX_MESSAGE_BYTES // 2:
+        marks.append((LEFT_OUT, b"%d" % len(value)))
+        value = None
+    return key, value, [*headers, *marks]

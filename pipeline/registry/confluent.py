@@ -1,5 +1,6 @@
 """A Confluent-compatible registry by URL, through confluent-kafka's client."""
 
+import re
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,13 @@ T = TypeVar("T")
 ANSWER_SECONDS = 10
 _NO = frozenset({40401, 40402, 40403})
 """Error codes of a definite no: no such subject, version, schema."""
+_LARGEST_ID = (1 << 31) - 1
+"""Ids are Java's ints. Of a larger one a registry says 404 as of any path that it doesn't have, which is no answer."""
+
+
+def without_secrets(text: str) -> str:
+    """The text without the user and password that a URL in it may hold."""
+    return re.sub(r"//[^/,\s]*@", "//", text)
 
 
 class ConfluentRegistry:
@@ -26,15 +34,21 @@ class ConfluentRegistry:
 
     def __init__(self, url: str) -> None:
         """Raises ListeningError where this is no URL."""
-        self.where = url
+        self.where = without_secrets(url)
         try:
             self._client: Any = SchemaRegistryClient({"url": url, "timeout": ANSWER_SECONDS, "max.retries": 0})
         except ValueError as error:
-            raise ListeningError(f"LISTENING_SCHEMA_REGISTRY_URL={url!r} is no registry's URL: {error}") from error
+            # Without its cause, whose text holds the URL as it is.
+            why = without_secrets(str(error))
+            raise ListeningError(f"LISTENING_SCHEMA_REGISTRY_URL={self.where!r} is no registry's URL: {why}") from None
 
     def text(self, schema_id: int) -> str | None:
+        if schema_id > _LARGEST_ID:
+            return None
         found: Any = self._asked(lambda: self._client.get_schema(schema_id))
-        return None if found is None else str(found.schema_str)
+        if found is not None and not isinstance(found.schema_str, str):
+            raise self._odd("an answer without a schema")
+        return None if found is None else found.schema_str
 
     def versions(self, subject: str) -> list[Version]:
         numbers = self._asked(lambda: self._client.get_versions(subject)) or []
@@ -60,8 +74,16 @@ class ConfluentRegistry:
             if error.http_status_code in (409, 422):
                 raise ListeningError(f"the schema registry at {self.where} refuses: {error.error_message}") from error
             raise UnavailableError(f"the schema registry at {self.where} answers {error}") from error
-        except (httpx.HTTPError, OSError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._odd(f"{type(error).__name__} {error}") from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise UnavailableError(
                 f"the schema registry at {self.where} does not answer ({type(error).__name__} {error}): "
                 "see that it is up, or check LISTENING_SCHEMA_REGISTRY_URL"
             ) from error
+
+    def _odd(self, what: str) -> UnavailableError:
+        """The client doesn't look at what it is told: a proxy's page must not pass for a no."""
+        return UnavailableError(
+            f"what answers at {self.where} is no schema registry ({what}): check LISTENING_SCHEMA_REGISTRY_URL"
+        )

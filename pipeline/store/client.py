@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
-from pipeline.errors import RefusedError, UnavailableError
+from pipeline.errors import RefusedError, SettingsError, UnavailableError
 from pipeline.settings import Settings
 from pipeline.store.refusals import NotNowError, is_away, sentence, translated
 
@@ -61,15 +61,22 @@ def open_client(
     embedded engine can't open its folder.
     """
     if settings.clickhouse_dsn:
-        with translated("ClickHouse can't be used"):
-            return clickhouse_connect.get_client(
-                dsn=settings.clickhouse_dsn,
-                database=database or "default",
-                settings=dict(engine_settings),
-                autogenerate_session_id=False,
-                connect_timeout=CONNECT_SECONDS,
-                send_receive_timeout=answer_seconds,
-            )
+        try:
+            with translated("ClickHouse can't be used"):
+                return clickhouse_connect.get_client(
+                    dsn=settings.clickhouse_dsn,
+                    database=database or "default",
+                    settings=dict(engine_settings),
+                    autogenerate_session_id=False,
+                    connect_timeout=CONNECT_SECONDS,
+                    send_receive_timeout=answer_seconds,
+                )
+        except (ValueError, TypeError) as error:
+            # Without its text: of a password with a / in it that names a part.
+            raise SettingsError(
+                f"LISTENING_CLICKHOUSE_DSN can't be used ({type(error).__name__}): it must look like "
+                "clickhouse://user:password@host:8123/database, with %XX for what is special in a password"
+            ) from None
     path = settings.run_dir / "store"
     try:
         client = clickhouse_connect.get_client(interface="chdb", path=str(path), database=database)

@@ -34,8 +34,14 @@ class Reader:
 
 def reader_of(text: str) -> Reader | None:
     """None where events under this schema can't be ours: another record, a field of ours missing or of another type, or a
-    field that isn't flat."""
-    schema = json.loads(text)
+    field that isn't flat; also where it is no Avro schema at all, as an id may well name one of another kind."""
+    try:
+        return _reader_of(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _reader_of(schema: Any) -> Reader | None:
     if not isinstance(schema, dict) or str(schema.get("name")).rpartition(".")[2] != "PlaybackEvent":
         return None
     named: dict[str, Any] = {}
@@ -43,9 +49,10 @@ def reader_of(text: str) -> Reader | None:
     symbols: dict[str, tuple[str, ...]] = {}
     plain = []
     for field in schema["fields"]:
-        name, branches = field["name"], field["type"] if isinstance(field["type"], list) else [field["type"]]
+        name, union = field["name"], _unwrapped(field["type"])
+        branches = [_unwrapped(branch) for branch in union] if isinstance(union, list) else [union]
         types = [_definition(branch, named) for branch in branches if branch != "null"]
-        if len(types) != 1 or len(branches) > 2:
+        if len(types) != 1 or len(branches) != (2 if isinstance(union, list) else 1) or name in places:
             return None
         kind = types[0]
         if "name" in kind:
@@ -54,12 +61,16 @@ def reader_of(text: str) -> Reader | None:
         if not isinstance(base, str) or base not in _SHAPES:
             return None
         size = kind["size"] if base == "fixed" else _SIZES.get(base, 0)
-        symbols[name] = tuple(kind.get("symbols", ()))
+        if type(size) is not int or size < 0:
+            return None
+        symbols[name] = tuple(kind["symbols"]) if base == "enum" else ()
+        if not all(isinstance(symbol, str) for symbol in symbols[name]):
+            return None
         null_branch = branches.index("null") if len(branches) == 2 else None
         places[name] = Place(_SHAPES[base], size, base, len(symbols[name]), null_branch)
         as_read = _as_read(name, places[name])
-        union = ["null" if branch == "null" else as_read for branch in branches]
-        plain.append({"name": name, "type": as_read if null_branch is None else union})
+        either = ["null" if branch == "null" else as_read for branch in branches]
+        plain.append({"name": name, "type": as_read if null_branch is None else either})
     missing = _missing(places)
     if missing is None:
         return None
@@ -81,6 +92,13 @@ def symbols_of_ours() -> dict[str, tuple[tuple[str, ...], str]]:
     kinds = {field["name"]: field["type"] for field in schemas.schema(schemas.EVENTS_SUBJECT, 1)["fields"]}
     enums = {name: kind for name, kind in kinds.items() if isinstance(kind, dict) and kind["type"] == "enum"}
     return {name: (tuple(kind["symbols"]), kind["default"]) for name, kind in enums.items()}
+
+
+def _unwrapped(kind: Any) -> Any:
+    """The type within a type, as in {"type": {"type": "int"}}."""
+    while isinstance(kind, dict) and isinstance(kind["type"], dict):
+        kind = kind["type"]
+    return kind
 
 
 def _definition(kind: Any, named: dict[str, Any]) -> dict[str, Any]:

@@ -2,22 +2,45 @@
 
 A registry's no is an answer at a time. The entry that classify wrote is its evidence; it is believed for ids that the
 registry has by now, but never for the embedded registry's first version, which was always there.
+
+An entry comes before its outcome, so it may outlive it: a worker that died between the two, or lost its place to another,
+left an entry of a record that was decided anew, when the registry had its schema. Where the store holds an event, no entry
+is believed.
 """
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, TypeAlias
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 from pipeline.verify.readlog import ANSWER_SECONDS, consumer_of, headers_of, sentence, silent
+from pipeline.verify.rows import Rows
+from pipeline.verify.tables import DUPLICATES, PLAYS
 
 PREFIX = "__connect.errors."
 UNKNOWN = b"unknown_schema"
+PAGE = 100_000
+"""Source offsets of every partition asked of the store at once."""
+
+Place: TypeAlias = tuple[int, int]
+"""(partition, offset) of a source record."""
 
 
-def unknown_then(settings: Settings) -> set[tuple[int, int]]:
-    """(partition, offset) of the source records that were refused because the registry did not have their schema.
+def outlived_by_events(letters: Collection[Place], rows: Rows) -> set[Place]:
+    """Those of the letters whose records the store holds as events. Raises UnavailableError."""
+    found: set[Place] = set()
+    for page in sorted({offset // PAGE for _, offset in letters}):
+        for shape in (PLAYS, DUPLICATES):
+            stored = rows.rows(shape, page * PAGE, (page + 1) * PAGE)
+            places = zip(stored["source_partition"].to_pylist(), stored["source_offset"].to_pylist(), strict=True)
+            found.update(set(letters).intersection(places))
+    return found
+
+
+def unknown_then(settings: Settings) -> set[Place]:
+    """The source records that were refused because the registry did not have their schema.
 
     Raises UnavailableError.
     """
@@ -46,7 +69,7 @@ def unknown_then(settings: Settings) -> set[tuple[int, int]]:
     return found
 
 
-def _place(message: Any, source: str) -> tuple[int, int] | None:
+def _place(message: Any, source: str) -> Place | None:
     """Where the source record lay, of an entry of that kind; else None."""
     try:
         marks = {name.removeprefix(PREFIX): value for name, value in headers_of(message) or () if name.startswith(PREFIX)}

@@ -116,9 +116,8 @@ class ClassifyLane:
         records = originals(fetch.batches, [entry.offset for entry in decoded.refused])
         sends = []
         for entry in decoded.refused:
-            key, value, headers = records[entry.offset]
+            key, value, headers = fitting(*records[entry.offset])
             marked = dead_letter_headers(headers, self._topics.events.name, self._partition, entry)
-            value = fitting(value, marked)
             sends.append(self._appender.append(self._topics.dlq.name, self._partition, value, marked, key=key))
         await asyncio.gather(*sends)
 

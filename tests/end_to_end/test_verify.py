@@ -1,5 +1,6 @@
 """verify against a real log on a real broker."""
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,16 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+import schemas
 from pipeline.admin import ensure_topics
+from pipeline.codec.records import Refused
 from pipeline.errors import RefusedError, UnavailableError
+from pipeline.log.dead_letters import dead_letter_headers
 from pipeline.outcomes import Outcome
+from pipeline.registry.folder import FolderRegistry
 from pipeline.settings import Settings, load
 from pipeline.topics import topics_of
+from pipeline.verify.decode import Decoder
 from pipeline.verify.readlog import end_offsets, read
 from pipeline.verify.recompute import TICK, Recomputed, recompute
 from pipeline.verify.verify import verify_rows
@@ -27,8 +33,10 @@ def produce(settings: Settings, *records: dict[str, Any]) -> None:
     )
     failures: list[Any] = []
     for record in records:
-        topic = topics_of(settings).events.name
-        producer.produce(topic, **record, on_delivery=lambda error, _: failures.append(error) if error else None)
+        producer.produce(
+            **{"topic": topics_of(settings).events.name} | record,
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
     assert producer.flush(30) == 0
     assert not failures
 
@@ -36,6 +44,13 @@ def produce(settings: Settings, *records: dict[str, Any]) -> None:
 def event(name: str, user: int, played_at: int, **changes: Any) -> dict[str, Any]:
     stamped = fields(name, 0, user_id=user, **changes) | {"played_at": played_at, "sent_at": played_at}
     return {"key": user.to_bytes(8, "big"), "value": FRAME + body(stamped)}
+
+
+def refused(settings: Settings, partition: int, offset: int) -> dict[str, Any]:
+    """A dead letter as classify writes it, for `produce`."""
+    entry = Refused(offset, 0, "unknown_schema", "the registry has no schema of this id")
+    headers = dead_letter_headers([], topics_of(settings).events.name, partition, entry)
+    return {"topic": topics_of(settings).dlq.name, "partition": partition, "value": b"poison", "headers": headers}
 
 
 def tick(partition: int, stamp: int) -> dict[str, Any]:
@@ -119,6 +134,31 @@ def test_verify_says_exact_of_rows_that_follow_from_the_log_and_not_of_others(se
     stored.tables["plays"][5]["artist_id"] = 99
     verdict = verify_rows(settings, stored, timeout=0, show_progress=False)
     assert [check.name for check in verdict.checks if not check.exact] == ["plays"]
+
+
+def test_a_dead_letter_whose_record_became_an_event_after_all_is_not_believed(settings: Settings, tmp_path: Path) -> None:
+    # classify wrote the letter and died; when it was back, the registry had the schema.
+    folder = tmp_path / "schemas"
+    shutil.copytree(schemas.FOLDER, folder)
+    newer = FolderRegistry(folder).add(schemas.EVENTS_SUBJECT, schemas.schema_text(schemas.EVENTS_SUBJECT, 1))
+    settings = settings.model_copy(update={"schemas_dir": folder})
+    ensure_topics(settings)
+    now = int(time.time() * 1000)
+    plays = [event(f"e{number}", user=7, played_at=now - 1000) for number in range(2)]
+    plays[1]["value"] = b"\0" + newer.schema_id.to_bytes(4, "big") + plays[1]["value"][5:]
+    produce(settings, *plays, plays[1], *(tick(partition, now) for partition in range(settings.partitions)))
+    ends = end_offsets(settings)
+    registry = FolderRegistry(folder)
+    of = {"ends": ends, "rules": settings.rules, "window_ms": settings.window_seconds * 1000, "top_k": settings.top_k}
+    of |= {"shards": settings.shards, "decoder": Decoder(registry.text)}
+    (partition,) = [number for number, end in enumerate(ends) if end == 4]
+    letters = [refused(settings, partition, offset) for offset in (1, 2)]
+    believed: Any = recompute(read(settings, ends), **of, unknown_then=[(partition, 1)])
+    stored = StoredRows(believed)
+    for letter in letters:
+        produce(settings, letter)
+    verdict = verify_rows(settings, stored, timeout=5, show_progress=False)
+    assert (verdict.sentence, verdict.unknown_then) == ("verify: exact", 1)
 
 
 def test_a_log_without_its_beginning_is_refused(settings: Settings) -> None:

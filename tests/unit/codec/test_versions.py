@@ -199,6 +199,35 @@ def test_what_is_no_value_of_a_version_s_own_field_is_undecodable(tail: bytes, w
     assert refused_by_verify(batch_bytes([good, item, good]), {9: json.dumps(NEWER)}) == [1]
 
 
+@pytest.mark.parametrize("last", [3, 0x7F])
+def test_a_number_of_more_than_64_bits_is_undecodable_even_where_its_lowest_64_are_plausible(last: int) -> None:
+    whole, ours, own = b"\x80" * 9 + b"\x01", body_of(event(2, session_id=2**62)), b"\x00\x01\x0e\x00"
+    big = framed(body_of(event(2)) + b"\x02" + whole, schema_id=9)
+    assert (ours.count(whole), big.count(whole)) == (1, 1)
+    documents = {8: {**V1, "fields": [*V1["fields"], {"name": "x", "type": ["null", "long"]}]}, 9: NEWER}
+    texts = {1: json.dumps(V1)} | {number: json.dumps(document) for number, document in documents.items()}
+    known, key = knowing(v8=texts[8], v9=texts[9]), struct.pack(">q", 2)
+    for number, body in {1: ours, 9: ours + own, 8: big[5:]}.items():
+        good = (key, framed(body, schema_id=number), [])
+        wide = (key, framed(body.replace(whole, whole[:9] + bytes([last])), schema_id=number), [])
+        raw = batch_bytes([good, wide, good])
+        for decoded in both(raw, known):
+            assert [(entry.offset, entry.reason) for entry in decoded.refused] == [(1, "undecodable")]
+        assert refused_by_verify(raw, texts) == [1]
+        assert both(batch_bytes([good, good]), known)[0].columnar == 2
+
+
+def test_an_int_where_ours_is_a_long_must_be_an_int() -> None:
+    text = json.dumps({**V1, "fields": retyped("session_id", "int")})
+    known, key = knowing(v9=text), struct.pack(">q", 2)
+    good, wide = ((key, framed(body_of(event(2, session_id=at)), schema_id=9), []) for at in (2**31 - 1, 2**31))
+    raw = batch_bytes([good, wide, good])
+    for decoded in both(raw, known):
+        assert [(entry.offset, entry.reason) for entry in decoded.refused] == [(1, "undecodable")]
+    assert refused_by_verify(raw, {9: text}) == [1]
+    assert both(batch_bytes([good, good]), known)[0].columnar == 2
+
+
 def test_an_id_that_was_not_asked_of_the_registry_decides_nothing_and_all_such_ids_are_named() -> None:
     raw = batch_bytes([record(event(1)), newer(), (None, framed(b"", schema_id=12), [])])
     for fast in (True, False):
@@ -247,6 +276,47 @@ def test_a_schema_that_can_t_be_read_as_ours_is_refused_and_says_why(document: A
     with pytest.raises(UnreadableSchemaError, match=why):
         writer_of(9, json.dumps(document))
     assert reader_of(json.dumps(document)) is None
+
+
+def with_own(name: Any, avro_type: Any) -> str:
+    return json.dumps({**V1, "fields": [*V1["fields"], {"name": name, "type": avro_type}]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'syntax = "proto3"; message PlaybackEvent {}',
+        "",
+        "[" * 100_000,
+        '{"name": "PlaybackEvent"}',
+        '{"name": "PlaybackEvent", "fields": ["user_id"]}',
+        with_own(["x"], "int"),
+        with_own("x", ["int"]),
+        with_own("user_id", "long"),
+        with_own("x", {"type": "fixed", "name": "X"}),
+        with_own("x", {"type": "fixed", "name": "X", "size": "3"}),
+        with_own("x", {"type": "fixed", "name": "X", "size": -1}),
+        with_own("x", {"type": "fixed", "name": 5, "size": 3}),
+        with_own("x", {"type": "enum", "name": "X", "symbols": 5}),
+        json.dumps({**V1, "fields": retyped("platform", {"type": "enum", "name": "Platform", "symbols": [["x"], "ios"]})}),
+        with_own("x", {"type": "enum", "name": "X", "symbols": [5]}),
+    ],
+)
+def test_what_a_registry_has_of_another_kind_under_an_id_makes_its_events_invalid_to_all(text: str) -> None:
+    known = knowing(v9=text)
+    item = (struct.pack(">q", 2), framed(body_of(event(2)), schema_id=9), [])
+    raw = batch_bytes([record(event(1)), item])
+    for decoded in both(raw, known):
+        assert [(entry.offset, entry.reason) for entry in decoded.refused] == [(1, "unknown_schema")]
+    assert refused_by_verify(raw, {1: json.dumps(V1), 9: text}) == [1]
+
+
+@pytest.mark.parametrize("wrapped", [{"type": {"type": "int"}}, ["null", {"type": {"type": "int"}}]])
+def test_a_type_within_a_type_is_that_type(wrapped: Any) -> None:
+    item = (struct.pack(">q", 2), framed(body_of(event(2)) + b"\2" * (1 + isinstance(wrapped, list)), schema_id=9), [])
+    for decoded in both(batch_bytes([item]), knowing(v9=with_own("x", wrapped))):
+        assert decoded.events["artist_id"].to_list() == [7]
+    assert refused_by_verify(batch_bytes([item]), {9: with_own("x", wrapped)}) == []
 
 
 def test_a_field_may_name_the_type_of_an_earlier_one() -> None:

@@ -3,13 +3,14 @@
 import struct
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline.codec.batches import walk
 from pipeline.codec.decode import decode
-from pipeline.codec.known import embedded
+from pipeline.codec.known import Known, UndecidedSchemasError, embedded
 from pipeline.codec.murmur import partition_of_key
 from pipeline.dedup.decide import Memory
 from pipeline.dlq.fates import STAYS, fates_of
@@ -91,3 +92,10 @@ def test_a_copy_of_a_letter_before_it_is_not_sent_and_a_copy_of_the_log_s_names_
     assert [fate.outcome for fate in fates] == ["duplicate", "accepted", "duplicate"]
     assert f"partition {home(1)}, offset 40" in fates[0].why
     assert fates[2].why == "a copy of another letter here"
+
+
+def test_all_schemas_that_must_be_asked_for_are_named_at_once() -> None:
+    letters = [letter(number, framed(body_of(event(1)), schema_id=100 + number % 3)) for number in range(9)]
+    with pytest.raises(UndecidedSchemasError) as raised:
+        fates_of(letters, Known(), lambda _: Memory(), RULES, None)
+    assert raised.value.ids == (100, 101, 102)

@@ -106,7 +106,11 @@ class Stream:
 
     async def events(self) -> Any:
         for fetch in self._fetches:
-            yield type("Event", (), {"value": fetch, "message": type("M", (), {"tp": TOPIC}), "ack": lambda _self: None})()
+            yield type(
+                "Event",
+                (),
+                {"value": fetch, "message": type("M", (), {"tp": TP("t", fetch.partition)}), "ack": lambda _self: None},
+            )()
 
 
 def test_lanes_drop_what_is_done_and_seek_back_over_what_was_lost() -> None:
@@ -127,6 +131,43 @@ def test_lanes_drop_what_is_done_and_seek_back_over_what_was_lost() -> None:
     lane, seeks = asyncio.run(served())
     assert lane.taken == [(5, 8), (8, 12)]
     assert seeks.sought == [{TOPIC: 8}]
+
+
+def test_a_revoked_lane_that_waits_is_ended_and_holds_back_no_other() -> None:
+    other = TP("t", 1)
+    never = asyncio.Event()
+    ended: list[int] = []
+
+    class WaitingLane(RecordingLane):
+        async def take(self, fetch: Fetch) -> None:
+            if fetch.partition == 0:
+                try:
+                    await never.wait()
+                finally:
+                    ended.append(fetch.partition)
+            await super().take(fetch)
+
+    async def served() -> tuple[dict[int, WaitingLane], list[int]]:
+        opened: dict[int, WaitingLane] = {}
+
+        async def open_lane(partition: int) -> WaitingLane:
+            return opened.setdefault(partition, WaitingLane(0))
+
+        lanes, seeks = Lanes({"t": open_lane}), Seeks()
+        await lanes.restore(frozenset({TOPIC, other}))
+        # The second of partition 0 waits for the first, and partition 1 stands behind it in the agent's queue.
+        fetches = [Fetch("t", partition, first, first + 1, []) for partition, first in ((0, 0), (0, 1), (1, 0))]
+        serving = asyncio.create_task(lanes.serve(Stream(fetches), lambda: seeks))
+        while TOPIC not in lanes._busy:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        lanes.drop(frozenset({TOPIC}))
+        await asyncio.wait_for(serving, 10)
+        await asyncio.gather(*lanes._busy.values())
+        return opened, ended
+
+    opened, ended = asyncio.run(served())
+    assert (opened[0].taken, opened[1].taken, ended) == ([], [(0, 1)], [0])
 
 
 async def _nothing() -> None:

@@ -7,6 +7,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from deploy.embedded.ports import free_ports
+from pipeline.errors import SettingsError
 from pipeline.settings import load
 from pipeline.store.client import Pool, open_client
 from pipeline.store.refusals import PASSING, NotNowError, passes
@@ -43,3 +44,14 @@ def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up_in_time
         settings = load(clickhouse_dsn=f"clickhouse://127.0.0.1:{silent.getsockname()[1]}/default")
         with pytest.raises(NotNowError, match="no answer in time"):
             open_client(settings, answer_seconds=1)
+
+
+@pytest.mark.parametrize(
+    "dsn", ["clickhouse://me:secret@host:port/db", "clickhouse://me:se/cret@host", "clickhouse://me:secret@[::1"]
+)
+def test_a_dsn_that_is_none_is_one_sentence_without_its_password(dsn: str) -> None:
+    with pytest.raises(SettingsError, match="LISTENING_CLICKHOUSE_DSN") as raised:
+        open_client(load(clickhouse_dsn=dsn))
+    assert "se" + "cret" not in str(raised.value)
+    assert "'se'" not in str(raised.value)
+    assert raised.value.__suppress_context__
