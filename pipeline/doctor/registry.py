@@ -1,13 +1,12 @@
 """The schema registry: the folder or the URL answers, and holds the schema that our producers write."""
 
-import json
 from dataclasses import dataclass
 
 import schemas
 from pipeline.codec.writer import UnreadableSchemaError, writer_of
 from pipeline.doctor.findings import Finding
 from pipeline.errors import ListeningError
-from pipeline.registry.of_run import open_registry, subject_of
+from pipeline.registry.of_run import is_same_schema, open_registry, subject_of
 from pipeline.registry.registry import Registry, Version
 from pipeline.settings import Settings
 
@@ -45,7 +44,7 @@ def judge(facts: RegistryFacts) -> list[Finding]:
         found = f"{facts.trouble}; events of unknown schema ids wait until it answers"
         return [Finding("problem", SUBJECT, found, remedy)]
     ours = schemas.schema(schemas.EVENTS_SUBJECT, 1)
-    if not any(json.loads(version.text) == ours for version in facts.versions):
+    if not any(is_same_schema(version.text, ours) for version in facts.versions):
         file = schemas.FOLDER / schemas.EVENTS_SUBJECT / "1.avsc"
         found = f"{facts.where} does not have the schema that `listening produce` writes as a version of {facts.subject}"
         return [Finding("problem", SUBJECT, found, f"`listening schemas add {file}`")]

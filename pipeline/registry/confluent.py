@@ -60,19 +60,23 @@ class ConfluentRegistry:
         return str(own or self._asked(self._client.get_compatibility) or "NONE")
 
     def add(self, subject: str, text: str) -> Version:
-        schema_id: Any = self._asked(lambda: self._client.register_schema(subject, Schema(text, "AVRO")))
+        try:
+            schema_id: Any = self._asked(lambda: self._client.register_schema(subject, Schema(text, "AVRO")))
+        except UnavailableError as error:
+            refusal = error.__cause__
+            if isinstance(refusal, SchemaRegistryError) and refusal.http_status_code in (409, 422):
+                raise ListeningError(f"the schema registry at {self.where} refuses: {refusal.error_message}") from error
+            raise
         number = next((entry.version for entry in self.versions(subject) if entry.schema_id == schema_id), 0)
         return Version(subject, number, schema_id, text)
 
     def _asked(self, question: Callable[[], T]) -> T | None:
-        """The answer, or None for a definite no. Raises ListeningError where it refuses, UnavailableError otherwise."""
+        """The answer, or None for a definite no. Raises UnavailableError for everything else."""
         try:
             return question()
         except SchemaRegistryError as error:
             if error.error_code in _NO:
                 return None
-            if error.http_status_code in (409, 422):
-                raise ListeningError(f"the schema registry at {self.where} refuses: {error.error_message}") from error
             raise UnavailableError(f"the schema registry at {self.where} answers {error}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._odd(f"{type(error).__name__} {error}") from error

@@ -1,8 +1,11 @@
 """The embedded registry: a folder of `<subject>/<version>.avsc` files with a `registry.yaml` that gives each its id."""
 
+import fcntl
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -46,6 +49,10 @@ class FolderRegistry:
         """The file first, then its entry, each at once or not at all: a crash between leaves a file that nobody names."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", subject):
             raise ListeningError(f"{subject!r} is no subject: it is a folder's name of letters, digits, '.', '_' and '-'")
+        with self._locked():
+            return self._add(subject, text)
+
+    def _add(self, subject: str, text: str) -> Version:
         known = self._registered().ids
         version = 1 + max((number for name, number in known.values() if name == subject), default=0)
         added = Version(subject, version, 1 + max(known, default=0), text)
@@ -59,6 +66,16 @@ class FolderRegistry:
         except OSError as error:
             raise UnavailableError(f"the schema can't be written to {self._folder}: {error.strerror}") from error
         return added
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process adds at a time: two would give one id twice."""
+        try:
+            with (self._folder / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise UnavailableError(f"{self._folder} can't be written: {error.strerror}") from error
 
     def _registered(self) -> Registered:
         path = self._folder / "registry.yaml"

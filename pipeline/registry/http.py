@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.compatibility import parse, why_not_next
 from pipeline.registry.folder import FolderRegistry
+from pipeline.registry.of_run import is_same_schema
 from pipeline.registry.registry import Version
 from pipeline.settings import Settings
 
@@ -132,7 +133,7 @@ def _routes(folder: _Folder) -> APIRouter:
         """Which version this schema is: what a serializer asks that must not register."""
         wanted = _document(schema)
         for entry in folder.versions(subject):
-            if json.loads(entry.text) == wanted:
+            if is_same_schema(entry.text, wanted):
                 return _described(subject, entry)
         raise _RegistryError(404, 40403, "Schema not found")
 

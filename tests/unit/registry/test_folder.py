@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.folder import FolderRegistry
 from pipeline.registry.http import serve_registry
 from pipeline.registry.of_run import id_of_version_1
+from pipeline.registry.registry import Version
 from pipeline.settings import load
 
 SUBJECT = schemas.EVENTS_SUBJECT
@@ -130,3 +132,22 @@ def test_a_schema_can_be_looked_up_and_checked_but_not_registered(client: TestCl
     assert client.post(where, json={}).json()["error_code"] == 42201
     assert client.post(f"/subjects/{SUBJECT}/versions", json=body).json()["error_code"] == 42205
     assert client.delete(f"/subjects/{SUBJECT}").status_code == 405
+
+
+def test_two_that_add_at_once_get_two_ids_and_lose_nothing(folder: Path) -> None:
+    texts = [json.dumps({**V1, "doc": f"version of {number}"}) for number in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        added = list(pool.map(lambda text: FolderRegistry(folder).add(SUBJECT, text), texts))
+    assert sorted(version.schema_id for version in added) == list(range(6, 18))
+    after = FolderRegistry(folder)
+    assert {version.schema_id: json.loads(version.text) for version in after.versions(SUBJECT)[1:]} == {
+        version.schema_id: json.loads(version.text) for version in added
+    }
+
+
+def test_a_version_that_is_no_json_is_not_ours_and_no_traceback() -> None:
+    class Odd(FolderRegistry):
+        def versions(self, subject: str) -> list[Version]:
+            return [Version(subject, 1, 7, "syntax = proto3"), Version(subject, 2, 8, json.dumps(V1))]
+
+    assert id_of_version_1(Odd(schemas.FOLDER), SUBJECT) == 8
