@@ -182,5 +182,6 @@ def _sentence(settings: Settings, error: Any) -> ListeningError:
 
 
 def _no_answer(settings: Settings, bound: str) -> str:
-    remedy = "check LISTENING_KAFKA_BOOTSTRAP" if settings.kafka_bootstrap else "start it with `listening up`"
+    start = f"start it with `listening up --run {settings.run}`"
+    remedy = "check LISTENING_KAFKA_BOOTSTRAP" if settings.kafka_bootstrap else start
     return f"No Kafka broker answered at {settings.bootstrap} {bound}: {remedy}."

@@ -77,7 +77,7 @@ def produce(
 
 @app.command(rich_help_panel=EXPLORE)
 def top(
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many artists.")] = 10,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=1_000_000, help="How many artists.")] = 10,
     window: Annotated[int | None, typer.Option(min=1, help="Length of the window, seconds.")] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="End of the window, ISO 8601 (UTC).")] = None,
     run: Run = None,

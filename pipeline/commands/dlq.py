@@ -107,7 +107,8 @@ def replay(
     if as_json:
         print_json({"letters": len(fates), "sendable": wanted, "sent": sent, "fates": [_fate_json(fate) for fate in fates]})
         return
-    out.print(_fates(fates))
+    if fates:
+        out.print(_fates(fates))
     if sent:
         out.print(f"{sent:,} sent, and acknowledged by the broker")
     elif wanted:
