@@ -161,6 +161,7 @@ def delete(
         folder = settings.load(run=run).run_dir
         raise ListeningError(f"this would delete the topics of {run} and {folder}: say --yes if you mean it")
     delete_run(with_broker(run))
+    print(f"run {run} is deleted", file=sys.stderr)
 
 
 app.command("tick", rich_help_panel=START)(tick.tick)

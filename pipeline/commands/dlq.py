@@ -36,7 +36,8 @@ def list_letters(
     if as_json:
         print_json({"total": len(letters), "reasons": reasons, "letters": [_as_json(letter) for letter in shown]})
         return
-    out.print(f"{len(letters):,} refused records" + (": " if reasons else "") + _counted(reasons))
+    here = " that fit --reason and --partition" if not letters and (reason or partition is not None) else ""
+    out.print(f"{len(letters):,} refused records{here}" + (": " if reasons else "") + _counted(reasons))
     if not shown:
         return
     table = Table()
