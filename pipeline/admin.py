@@ -91,13 +91,18 @@ def delete_records(settings: Settings, below: Mapping[tuple[str, int], int]) -> 
 
 
 def delete_run(settings: Settings) -> None:
-    """Delete the run's topics, its consumer groups and its folder; return when they are gone. Raises as `delete_topics`."""
-    delete_topics(settings)
+    """Delete the run's topics, its consumer groups and its folder; return when they are gone.
+
+    Raises as `delete_topics`, and ListeningError where there is nothing of the run.
+    """
+    had_topics, had_folder = delete_topics(settings), settings.run_dir.exists()
+    if not (had_topics or had_folder):
+        raise ListeningError(f"There is no run {settings.run}: no topic at {settings.bootstrap}, no {settings.run_dir}.")
     shutil.rmtree(settings.run_dir, ignore_errors=True)
 
 
-def delete_topics(settings: Settings) -> None:
-    """Delete the run's topics and its consumer groups; return when they are gone.
+def delete_topics(settings: Settings) -> bool:
+    """Delete the run's topics and its consumer groups; return when they are gone, whether there were any.
 
     Raises RefusedError while the run's workers are up, UnavailableError without an answer.
     """
@@ -117,6 +122,7 @@ def delete_topics(settings: Settings) -> None:
         _wait_for(client, set(names), present=False)
     except KafkaException as error:
         raise _sentence(settings, error) from error
+    return bool(groups or names)
 
 
 def _client(settings: Settings) -> Any:
@@ -182,5 +188,6 @@ def _sentence(settings: Settings, error: Any) -> ListeningError:
 
 
 def _no_answer(settings: Settings, bound: str) -> str:
-    remedy = "check LISTENING_KAFKA_BOOTSTRAP" if settings.kafka_bootstrap else "start it with `listening up`"
+    start = f"start it with `listening up --run {settings.run}`"
+    remedy = "check LISTENING_KAFKA_BOOTSTRAP" if settings.kafka_bootstrap else start
     return f"No Kafka broker answered at {settings.bootstrap} {bound}: {remedy}."

@@ -77,7 +77,7 @@ def produce(
 
 @app.command(rich_help_panel=EXPLORE)
 def top(
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many artists.")] = 10,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, max=1_000_000, help="How many artists.")] = 10,
     window: Annotated[int | None, typer.Option(min=1, help="Length of the window, seconds.")] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="End of the window, ISO 8601 (UTC).")] = None,
     run: Run = None,
@@ -161,6 +161,7 @@ def delete(
         folder = settings.load(run=run).run_dir
         raise ListeningError(f"this would delete the topics of {run} and {folder}: say --yes if you mean it")
     delete_run(with_broker(run))
+    print(f"run {run} is deleted", file=sys.stderr)
 
 
 app.command("tick", rich_help_panel=START)(tick.tick)

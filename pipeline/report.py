@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.settings import PREFIX, Settings
 from pipeline.store.queries import Copy, Top
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from producers.produce import Produced
 
 
+_TOO_WIDE = 1.5
+"""Of the terminal's width: a table of more is shown as blocks."""
 _UNITS = {"_seconds": "s", "_mb": "MiB", "_bytes": "bytes"}
 
 
@@ -40,7 +43,7 @@ def _iso(ms: int) -> str:
 def print_top(top: Top, out: Console) -> None:
     kind = "final" if top.final else "provisional"
     out.print(f"Top artists from {clock(top.start_ms)} to {clock(top.end_ms)} UTC, {kind}")
-    out.print(top_table(top))
+    out.print(top_table(top) if top.rows else "no plays count in this window")
     if top.note:
         out.print(f"note: {top.note}", markup=False)
 
@@ -112,11 +115,32 @@ def _plain(value: Any) -> Any:
 
 
 def print_table(table: pa.Table, out: Console) -> None:
+    """Rows as a table, whole values folded into its cells; where it is far too wide, a block of lines a row."""
+    if not table.num_rows:
+        out.print("no rows")
+        return
+    # Text: what the rows hold is no markup.
+    rows = [[Text("" if value is None else str(value)) for value in row.values()] for row in readable_rows(table)]
+    widths = [max(map(len, (name, *column))) for name, *column in zip(table.column_names, *rows, strict=True)]
+    if sum(widths) > _TOO_WIDE * out.width:
+        _print_blocks(table.column_names, rows, out)
+        return
     shown = Table()
     for name, kind in zip(table.column_names, table.schema.types, strict=True):
-        shown.add_column(name, justify="right" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else "left")
-    for row in readable_rows(table):
-        shown.add_row(*("" if value is None else str(value) for value in row.values()))
+        numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        shown.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    out.print(shown)
+
+
+def _print_blocks(names: Sequence[str], rows: Sequence[Sequence[Text]], out: Console) -> None:
+    shown = Table()
+    for heading in ("row", "column", "value"):
+        shown.add_column(heading, justify="right" if heading == "row" else "left", overflow="fold")
+    for number, row in enumerate(rows, 1):
+        for place, (name, value) in enumerate(zip(names, row, strict=True), 1):
+            shown.add_row("" if place > 1 else str(number), Text(name), value, end_section=place == len(row))
     out.print(shown)
 
 

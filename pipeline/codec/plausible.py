@@ -41,7 +41,7 @@ def _checks(events: pl.DataFrame, partition: int, partitions: int, max_ahead_ms:
     key = events["key"].to_numpy()
     yield "wrong_key", "the key is not user_id, 8 bytes big-endian", key != events["user_id"].to_numpy().view(np.uint64)
     misrouted = partition_of(key, partitions) != partition
-    yield "misrouted", f"murmur2 of the key is not this one of {partitions} partitions", misrouted
+    yield "misrouted", f"by murmur2 its key belongs in another of the {partitions} partitions", misrouted
     for name, allowed in limits.integers.items():
         values = events[name].to_numpy()
         wrong = (values < allowed.min) | (values > allowed.max)
@@ -52,6 +52,7 @@ def _checks(events: pl.DataFrame, partition: int, partitions: int, max_ahead_ms:
     for name, allowed in limits.strings.items():
         sizes = events[name].str.len_bytes().to_numpy()
         wrong = (sizes < allowed.min) | (sizes > allowed.max)
-        yield "implausible", f"{name} has not {allowed.min} to {allowed.max} bytes", wrong
+        span = f"{allowed.min}" if allowed.min == allowed.max else f"{allowed.min} to {allowed.max}"
+        yield "implausible", f"{name} has not {span} bytes", wrong
     ahead = events["played_at"].to_numpy() > events["appended_at"].to_numpy() + max_ahead_ms
     yield "ahead", f"played_at is more than {max_ahead_ms} ms after the record was appended", ahead

@@ -37,7 +37,8 @@ def list_letters(
     if as_json:
         print_json({"total": len(letters), "reasons": reasons, "letters": [_as_json(letter) for letter in shown]})
         return
-    out.print(f"{len(letters):,} refused records" + (": " if reasons else "") + _counted(reasons))
+    here = " that fit --reason and --partition" if not letters and (reason or partition is not None) else ""
+    out.print(f"{len(letters):,} refused records{here}" + (": " if reasons else "") + _counted(reasons))
     if not shown:
         return
     table = Table()
@@ -112,7 +113,8 @@ def replay(
     if as_json:
         print_json({"letters": len(fates), "sendable": wanted, "sent": sent, "fates": [_fate_json(fate) for fate in fates]})
         return
-    out.print(_fates(fates))
+    if fates:
+        out.print(_fates(fates))
     if sent:
         out.print(f"{sent:,} sent, and acknowledged by the broker")
     elif wanted:

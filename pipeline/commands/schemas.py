@@ -17,14 +17,17 @@ app = typer.Typer(name="schemas", help="The schema registry: list, check and add
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An Avro schema, .avsc.")]
 Subject = Annotated[str, typer.Option(help="The subject that it would be a version of.")]
+Listed = Annotated[str, typer.Option(help="The subject whose versions are listed.")]
 
 
 @app.command("list")
-def list_versions(subject: Subject = EVENTS_SUBJECT, run: Run = None, as_json: Json = False) -> None:
+def list_versions(subject: Listed = EVENTS_SUBJECT, run: Run = None, as_json: Json = False) -> None:
     """The versions of a subject with their ids."""
     chosen = settings.load(run=run)
     registry, name = open_registry(chosen), subject_of(chosen, subject)
     versions, mode = registry.versions(name), registry.mode(name)
+    if not versions:
+        raise ListeningError(f"{registry.where} has no subject {name}")
     if as_json:
         found = [{"version": entry.version, "id": entry.schema_id} for entry in versions]
         print_json({"subject": name, "compatibility": mode, "registry": registry.where, "versions": found})

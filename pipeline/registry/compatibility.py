@@ -11,6 +11,7 @@ from typing import Any
 
 import avro.errors
 import avro.schema
+import fastavro
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 
 from pipeline.errors import ListeningError
@@ -47,7 +48,7 @@ def why_not_next(new: dict[str, Any], earlier: Sequence[Version], mode: str) -> 
     if mode not in MODES:
         return [f"the registry's compatibility mode {mode} is none of {', '.join(MODES)}"]
     against = earlier if mode.endswith("_TRANSITIVE") else earlier[-1:]
-    sentences = []
+    sentences = [] if mode == "NONE" else _wrong_defaults(new)
     for version in against:
         old = json.loads(version.text)
         if mode.startswith(("BACKWARD", "FULL")):
@@ -55,6 +56,28 @@ def why_not_next(new: dict[str, Any], earlier: Sequence[Version], mode: str) -> 
         if mode.startswith(("FORWARD", "FULL")):
             sentences += [f"version {version.version} can't read its events: {why}" for why in problems(old, new)]
     return sentences
+
+
+def _wrong_defaults(new: dict[str, Any]) -> list[str]:
+    """Avro's checker takes any default; it must be a value of the type, or of one of a union's."""
+    return [
+        f"the default of {field['name']}, {json.dumps(field['default'])}, is not of its type"
+        for field in new["fields"]
+        if "default" in field
+        and not any(
+            _may_be(field["default"], kind)
+            for kind in (field["type"] if isinstance(field["type"], list) else [field["type"]])
+        )
+    ]
+
+
+def _may_be(default: Any, kind: Any) -> bool:
+    if isinstance(default, str) and (kind["type"] if isinstance(kind, dict) else kind) in ("bytes", "fixed"):
+        default = default.encode("latin-1", "replace")
+    try:
+        return bool(fastavro.validate(default, kind, raise_errors=False))
+    except (fastavro.schema.UnknownType, KeyError):  # the name of a type that is written out elsewhere
+        return True
 
 
 def _parsed(document: Any) -> Any:

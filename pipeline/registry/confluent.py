@@ -11,9 +11,8 @@ import httpx
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.registry import Version
 
-with warnings.catch_warnings():
+with warnings.catch_warnings(record=True):  # authlib turns filters off, so it is caught and not filtered
     # Its client for OAuth, which isn't used here, tells users of this program what its authors should do.
-    warnings.simplefilter("ignore")
     from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.http import serve_registry
 from pipeline.settings import Settings
 from pipeline.store.answer import answer
+from pipeline.store.ask import RUN_HEADER
 from pipeline.store.client import Pool
 from pipeline.store.describe import Catalogue
 from pipeline.store.fence import LONGEST
@@ -35,6 +36,10 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         # A web page whose name was pointed at 127.0.0.1 must not read the store through its visitor's browser.
         if not _is_ours(settings.store_host, request.headers.get("host", "")):
             return problem(421, "Misdirected request", "the Host header names another host than this store's")
+        wanted = request.headers.get(RUN_HEADER, settings.run)
+        if wanted != settings.run and request.url.path in ("/sql", "/schema"):
+            where = f"the store at {settings.store_url} is that of run {settings.run}, {wanted} is not up"
+            return problem(409, "Another run's", f"{where}: ask with --run {settings.run}, or start {wanted} instead")
         return await go_on(request)
 
     @app.get("/ready")

@@ -11,6 +11,8 @@ from pipeline.settings import Settings
 
 SECONDS = 60.0
 """Above the store's own limit for a query and the wait for a seat."""
+RUN_HEADER = "Listening-Run"
+"""Whose tables are meant: a store of another run refuses, where it would answer from its own."""
 
 
 def sql(settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None) -> pa.Table:
@@ -54,6 +56,8 @@ def schema(settings: Settings) -> dict[str, dict[str, str]]:
     response = _request(settings, "GET", "/schema", SECONDS)
     if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         raise UnavailableError(_detail(response))
+    if response.status_code == httpx.codes.CONFLICT:
+        raise ListeningError(_detail(response))
     if response.status_code != httpx.codes.OK:
         raise ListeningError(f"what answers at {settings.store_url} is no store: {_detail(response)}")
     tables: dict[str, dict[str, str]] = response.json()
@@ -63,12 +67,16 @@ def schema(settings: Settings) -> dict[str, dict[str, str]]:
 def _request(settings: Settings, method: str, path: str, seconds: float, **arguments: Any) -> httpx.Response:
     try:
         # trust_env off: a proxy from the environment has no business between us and loopback.
-        with httpx.Client(base_url=settings.store_url, timeout=seconds, trust_env=False) as client:
+        with httpx.Client(
+            base_url=settings.store_url, headers={RUN_HEADER: settings.run}, timeout=seconds, trust_env=False
+        ) as client:
             return client.request(method, path, **arguments)
     except httpx.TimeoutException as error:
         raise UnavailableError(f"the store at {settings.store_url} did not answer within {seconds:.0f} s") from error
     except httpx.TransportError as error:
-        raise UnavailableError(f"the store does not answer at {settings.store_url}: start it with `listening up`") from error
+        raise UnavailableError(
+            f"the store does not answer at {settings.store_url}: start it with `listening up --run {settings.run}`"
+        ) from error
 
 
 def _detail(response: httpx.Response) -> str:

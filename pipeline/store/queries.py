@@ -12,6 +12,9 @@ from pipeline.store.ask import rows
 from pipeline.store.story import Copy, outcome_totals, story
 from pipeline.store.watermarks import Watermarks, watermarks
 
+_NAMES_AT_ONCE = 1000
+"""Parameters travel in the URL, which has a limit."""
+
 __all__ = ["Copy", "Place", "Top", "Watermarks", "newest_final", "outcome_totals", "story", "top", "watermarks"]
 
 
@@ -138,11 +141,11 @@ def _shards_with_plays(settings: Settings, start: int, end: int) -> int:
 
 
 def _named(settings: Settings, ranked: list[tuple[int, int]]) -> list[Place]:
-    ids = "[" + ",".join(str(int(artist)) for artist, _ in ranked) + "]"
-    names = {}
-    if ranked:
-        query = "SELECT artist_id, name FROM artists FINAL WHERE has({ids:Array(Int64)}, artist_id)"
-        names = {row["artist_id"]: row["name"] for row in rows(settings, query, {"ids": ids})}
+    query = "SELECT artist_id, name FROM artists FINAL WHERE has({ids:Array(Int64)}, artist_id)"
+    names: dict[int, str] = {}
+    for first in range(0, len(ranked), _NAMES_AT_ONCE):
+        ids = ",".join(str(int(artist)) for artist, _ in ranked[first : first + _NAMES_AT_ONCE])
+        names |= {row["artist_id"]: row["name"] for row in rows(settings, query, {"ids": f"[{ids}]"})}
     return [Place(rank, artist, names.get(artist), plays) for rank, (artist, plays) in enumerate(ranked, 1)]
 
 

@@ -173,5 +173,6 @@ def sentence(settings: Settings, error: Any) -> ListeningError:
     if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC):
         name = topics_of(settings).events.name
         return RefusedError(f"There is no topic {name}: start the run with `listening up`, or set LISTENING_RUN.")
-    remedy = "check LISTENING_KAFKA_BOOTSTRAP" if settings.kafka_bootstrap else "start it with `listening up`"
+    start = f"start it with `listening up --run {settings.run}`"
+    remedy = "check LISTENING_KAFKA_BOOTSTRAP" if settings.kafka_bootstrap else start
     return UnavailableError(f"The broker at {settings.bootstrap} does not answer ({error.str()}): {remedy}.")

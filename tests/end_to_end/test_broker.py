@@ -14,7 +14,7 @@ from deploy.embedded.broker import running_broker
 from deploy.embedded.ports import free_ports, is_listening
 from deploy.embedded.programs import environment
 from pipeline.admin import delete_run, ensure_topics, wait_for_broker
-from pipeline.errors import RefusedError, UnavailableError
+from pipeline.errors import ListeningError, RefusedError, UnavailableError
 from pipeline.settings import Settings, load
 from pipeline.topics import topics_of
 
@@ -91,6 +91,8 @@ def test_a_deleted_run_leaves_no_topic_no_folder_and_other_runs_alone(settings: 
     assert not [name for name in left if name.startswith(settings.run + ".")]
     assert topics_of(other).plays.name in left
     assert not settings.run_dir.exists()
+    with pytest.raises(ListeningError, match="There is no run"):
+        delete_run(settings)
     ensure_topics(settings)  # and the name can be used again
 
 

@@ -116,7 +116,7 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(home: dict[str, str], var
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["top"], "start it with `listening up`"),
+        (["top"], "start it with `listening up --run live`"),
         (["verify"], "127.0.0.1"),
         (["produce", "--events", "1000"], "127.0.0.1"),
         (["story", "not-an-id"], "is no event id"),

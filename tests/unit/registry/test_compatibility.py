@@ -59,6 +59,27 @@ def test_a_refusal_names_the_version_and_the_field() -> None:
     assert "default" in sentence
 
 
+@pytest.mark.parametrize(
+    ("kind", "default", "fits"),
+    [
+        ("int", "x", False),
+        ("int", 1, True),
+        ("double", 1, True),
+        ("bytes", "\u00ff", True),
+        (["null", "string"], None, True),
+        (["null", "string"], 3, False),
+        (["string", "null"], "x", True),
+        ({"type": "enum", "name": "Colour", "symbols": ["red"]}, "red", True),
+        ({"type": "enum", "name": "Colour", "symbols": ["red"]}, "blue", False),
+        ({"type": "fixed", "name": "Two", "size": 2}, "ab", True),
+        ({"type": "fixed", "name": "Two", "size": 2}, "abc", False),
+    ],
+)
+def test_a_default_must_be_a_value_of_its_type(kind: object, default: object, fits: bool) -> None:
+    new = {"type": "record", "name": "R", "fields": [{"name": "a", "type": kind, "default": default}]}
+    assert bool(why_not_next(new, [], "FULL")) is not fits
+
+
 def test_a_mode_that_confluent_does_not_have_allows_nothing() -> None:
     assert "SIDEWAYS" in why_not_next(record(A), [], "SIDEWAYS")[0]
 

@@ -125,11 +125,27 @@ def test_a_store_whose_sinks_have_not_begun_is_not_ready_and_says_why(served: Se
 
 
 def test_a_store_that_is_away_is_named_with_the_remedy(settings: Settings) -> None:
+    remedy = f"start it with `listening up --run {settings.run}`"
     for question in (ask.ready, lambda known: ask.sql(known, "SELECT 1")):
-        with pytest.raises(
-            UnavailableError, match=rf"does not answer at {settings.store_url}: start it with `listening up`"
-        ):
+        with pytest.raises(UnavailableError, match=rf"does not answer at {settings.store_url}: {remedy}"):
             question(settings)
+
+
+def test_a_store_of_another_run_does_not_answer_from_its_own_tables(served: Settings) -> None:
+    other = served.model_copy(update={"run": "other"})
+    for question in (ask.schema, lambda chosen: ask.sql(chosen, "SELECT 1")):
+        with pytest.raises(ListeningError, match=f"that of run {served.run}, other is not up: ask with --run"):
+            question(other)
+    assert ask.ready(other)["run"] == served.run
+
+
+def test_a_table_holds_whole_values_and_no_markup(served: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTENING_STORE_PORT", str(served.store_port))
+    assert "[red]x[/red]" in CliRunner().invoke(cli.app, ["sql", "SELECT '[red]x[/red]' AS a"]).stdout
+    text = "y" * 60
+    wide = CliRunner().invoke(cli.app, ["sql", f"SELECT '{text}' AS a, '{text}' AS b, '{text}' AS c"]).stdout
+    assert wide.count(text) == 3
+    assert "no rows" in CliRunner().invoke(cli.app, ["sql", "SELECT * FROM plays"]).stdout
 
 
 def test_a_proxy_from_the_environment_is_not_asked(served: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
