@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up drill-store-away lock clean
+.PHONY: help setup demo test lint up drill-store-away bench-merge lock clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -33,6 +33,9 @@ lint: setup  ## ruff, mypy --strict, layers
 
 drill-store-away: setup  ## ClickHouse away for a minute at 20,000 events/s: memory, lag, exactness
 	@$(BIN)/python -m pytest tests/drills/test_store_away.py -m drill -s
+
+bench-merge: setup  ## 20 sorted files of a million rows each into one: memory, speed, completeness
+	@$(BIN)/python -m pytest tests/benchmarks/test_merge.py -m drill -s
 
 lock:  ## maintainers: resolve requirements.lock anew (needs uv)
 	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 --extra dev \

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline import report, settings
-from pipeline.commands import dlq, doctor, repartition, schemas, tick
+from pipeline.commands import dlq, doctor, export, merge, repartition, schemas, tick
 from pipeline.commands.shared import Json, Run, instant, out, print_json, with_broker
 from pipeline.errors import Exit, ListeningError
 
@@ -169,6 +169,8 @@ app.add_typer(dlq.app, rich_help_panel=EXPLORE)
 app.command("doctor", rich_help_panel=CHECK)(doctor.doctor)
 app.add_typer(schemas.app, rich_help_panel=TOOLS)
 app.command("repartition", rich_help_panel=TOOLS)(repartition.repartition)
+app.command("export", rich_help_panel=EXPLORE)(export.export)
+app.command("merge", rich_help_panel=EXPLORE)(merge.merge)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Events out of a run's log into files, and sorted files into one."""
