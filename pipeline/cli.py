@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline import report, settings
-from pipeline.commands import dlq, doctor, repartition, schemas, tick
+from pipeline.commands import capture, dlq, doctor, repartition, replay, schemas, tick
 from pipeline.commands.shared import Json, Run, instant, out, print_json, with_broker
 from pipeline.errors import Exit, ListeningError
 
@@ -168,6 +168,8 @@ app.add_typer(dlq.app, rich_help_panel=EXPLORE)
 app.command("doctor", rich_help_panel=CHECK)(doctor.doctor)
 app.add_typer(schemas.app, rich_help_panel=TOOLS)
 app.command("repartition", rich_help_panel=TOOLS)(repartition.repartition)
+app.command("capture", rich_help_panel=TOOLS)(capture.capture)
+app.command("replay", rich_help_panel=TOOLS)(replay.replay)
 
 
 def main() -> None:

@@ -25,6 +25,8 @@ from producers.replay.records import Record
 
 ANSWER_SECONDS = 30.0
 """How long the broker may take for one answer, and for the next records."""
+SETTLE_SECONDS = 1.0
+"""A log must not have grown for so long before a command that was killed goes on."""
 AT_ONCE = 4_000
 """Records taken from the client at a time."""
 HELD, HELD_BYTES = 100_000, 64 << 20
@@ -154,6 +156,16 @@ def bounds(settings: Settings, topic: str) -> list[tuple[int, int]]:
         raise _sentence(topic, error.args[0]) from error
     finally:
         consumer.close()
+
+
+def settled(settings: Settings, topic: str) -> list[int]:
+    """The topic's ends, once it has not grown for a second: requests of a command that was killed may still be with the
+    broker. Raises UnavailableError."""
+    ends: list[int] | None = None
+    while ends != (now := [high for _low, high in bounds(settings, topic)]):
+        ends = now
+        time.sleep(SETTLE_SECONDS)
+    return now
 
 
 def _bounds(consumer: Any, place: TopicPartition) -> tuple[int, int]:
