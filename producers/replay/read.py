@@ -84,7 +84,7 @@ class Reader:
             if time.monotonic() > deadline:
                 raise UnavailableError(
                     f"{self._topic} partition {wanted} gave nothing for {ANSWER_SECONDS:.0f} s: see that the broker is up, "
-                    "then run the same command again, it goes on where it stopped."
+                    "then run the same command again."
                 )
 
     def _take(self, message: Any) -> None:
@@ -203,5 +203,5 @@ def _sentence(topic: str, error: Any) -> ListeningError:
         return RefusedError(f"{topic} lost records while it was read: it was cut or made anew; begin again with a new run.")
     return UnavailableError(
         f"{topic} can't be read ({error.str()}): see that the broker is up (`listening up`, LISTENING_KAFKA_BOOTSTRAP), "
-        "then run the same command again, it goes on where it stopped."
+        "then run the same command again."
     )

@@ -29,6 +29,7 @@ from pipeline.store.ask import rows
 from pipeline.topics import topics_of
 from pipeline.verify.verify import verify
 from producers.capture.capture import Range, capture
+from producers.capture.files import PartitionFile
 from producers.capture.manifest import load_manifest
 from producers.capture.replay import Replayed, replay, replaying
 from producers.produce import produce
@@ -430,6 +431,64 @@ def test_a_folder_with_content_is_refused_and_left_what_a_killed_capture_left_is
     capture(source.settings, folder, Range(0))
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "partition-000.parquet"]
     assert not unfinished.exists()
+
+
+_CAPTURE_DYING = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.settings import load
+from producers.capture import files
+from producers.capture.capture import Range, capture
+
+folder, number, blow, run = sys.argv[1:]
+calls, method = 0, files.PartitionFile.add
+
+def counted(self, record):
+    global calls
+    calls += 1
+    if calls == int(number):
+        os.kill(os.getpid(), getattr(signal, blow))
+    method(self, record)
+
+files.PartitionFile.add = counted
+capture(load(run=run), Path(folder), Range())
+"""
+
+
+@pytest.mark.parametrize("blow", ["SIGKILL", "SIGINT"])
+def test_a_capture_ended_half_way_leaves_no_folder_and_the_same_command_makes_the_same_files(
+    source: Source, blow: str
+) -> None:
+    folder = source.folder.parent / f"ended-{blow.lower()}"
+    ended = subprocess.run(
+        [sys.executable, "-c", _CAPTURE_DYING, str(folder), "3000", blow, source.settings.run],
+        env=settings_env(source.settings), cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert ended.returncode == (-signal.SIGKILL if blow == "SIGKILL" else 1), ended.stderr
+    assert blow == "SIGKILL" or "ListeningError: Interrupted, and nothing is in" in ended.stderr
+    assert folder.with_name(f"{folder.name}.unfinished").exists()
+    assert not folder.exists()
+    capture(source.settings, folder, Range())
+    for path in source.folder.iterdir():
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_second_capture_into_the_same_folder_at_the_same_time_is_refused(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, met = source.folder.parent / "once", []
+    original = PartitionFile.add
+
+    def met_by_another(file: PartitionFile, record: Any) -> None:
+        if not met:
+            met.append(True)
+            with pytest.raises(RefusedError, match="Another `listening capture` is writing"):
+                capture(source.settings, folder, Range())
+        original(file, record)
+
+    monkeypatch.setattr(PartitionFile, "add", met_by_another)
+    assert capture(source.settings, folder, Range()).records == len(source.log)
+    assert met
 
 
 def test_a_capture_that_was_changed_is_refused_before_or_while_it_is_replayed(source: Source) -> None:
