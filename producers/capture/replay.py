@@ -114,6 +114,7 @@ def _replay(
             partition, is_tick = record.partition, record.value is None and tick_of(record) is not None
             if not target.lies_there(partition):
                 if began is None:
+                    target.connect()
                     began = time.monotonic()
                 if pace is not None and (left := began + pace.due(record.appended_at) - time.monotonic()) > 0:
                     target.serve(left)

@@ -18,7 +18,7 @@ from pipeline.topics import topics_of
 from producers.interrupt import Interrupt
 from producers.publish.clients import INTERRUPT_SECONDS, kafka_producer
 from producers.replay.checkpoint import begin_again
-from producers.replay.read import reading
+from producers.replay.read import ANSWER_SECONDS, reading
 from producers.replay.records import Record, same_content
 
 SILENT_SECONDS = 60.0
@@ -69,6 +69,14 @@ class Target:
     def written(self) -> list[int]:
         """By partition, the offset that the next record gets."""
         return list(self._next)
+
+    def connect(self) -> None:
+        """Return when the broker is connected to, so that the first records needn't wait for it. Raises UnavailableError."""
+        for producer in (self._records, self._ticks):
+            try:
+                producer.list_topics(self._topic, timeout=ANSWER_SECONDS)
+            except KafkaException as error:
+                raise self._gave_up(error.args[0].str()) from error
 
     def lies_there(self, partition: int) -> bool:
         """Whether the partition's next record is one that will be compared, not written."""
