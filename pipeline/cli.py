@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline import report, settings
-from pipeline.commands import dlq, doctor, export, merge, repartition, schemas, tick
+from pipeline.commands import capture, dlq, doctor, export, merge, repartition, replay, schemas, tick
 from pipeline.commands.shared import Json, Run, instant, out, print_json, with_broker
 from pipeline.errors import Exit, ListeningError
 
@@ -171,6 +171,8 @@ app.add_typer(schemas.app, rich_help_panel=TOOLS)
 app.command("repartition", rich_help_panel=TOOLS)(repartition.repartition)
 app.command("export", rich_help_panel=EXPLORE)(export.export)
 app.command("merge", rich_help_panel=EXPLORE)(merge.merge)
+app.command("capture", rich_help_panel=TOOLS)(capture.capture)
+app.command("replay", rich_help_panel=TOOLS)(replay.replay)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline import settings
-from pipeline.commands.shared import Json, Run, out, print_json, with_broker
+from pipeline.commands.shared import Json, Run, command_line, out, print_json, with_broker
 from pipeline.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -44,18 +44,14 @@ def cut_over(old: Settings, new: Settings) -> list[tuple[str, str]]:
     """What remains to be done, in order: (what, the command or nothing)."""
     theirs = {f"{PREFIX}PARTITIONS": str(new.partitions), f"{PREFIX}APPEND_TIME": "false"}
     set_now = {name: os.environ[name] for name in theirs if name in os.environ}
-    again = _command(f"repartition --run {old.run} --to {new.run} --partitions {new.partitions}", set_now)
+    again = command_line(f"repartition --run {old.run} --to {new.run} --partitions {new.partitions}", set_now)
     return [
         (f"stop the producers of {old.run}", ""),
         ("take over what came meanwhile", again),
-        (f"stop `listening up --run {old.run}`, then start the new run", _command(f"up --run {new.run}", theirs)),
-        ("check it", _command(f"verify --run {new.run}", theirs)),
-        ("produce into it", _command(f"produce --run {new.run} --realtime", theirs)),
+        (f"stop `listening up --run {old.run}`, then start the new run", command_line(f"up --run {new.run}", theirs)),
+        ("check it", command_line(f"verify --run {new.run}", theirs)),
+        ("produce into it", command_line(f"produce --run {new.run} --realtime", theirs)),
     ]
-
-
-def _command(arguments: str, variables: dict[str, str]) -> str:
-    return " ".join([*(f"{name}={value}" for name, value in variables.items()), "listening", arguments])
 
 
 def _as_json(done: "Repartitioned", commands: list[tuple[str, str]]) -> dict[str, Any]:

@@ -34,6 +34,11 @@ def instant(text: str | None, option: str) -> int | None:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
+def command_line(arguments: str, variables: dict[str, str]) -> str:
+    """A `listening` command as it is typed, with the variables it needs before it."""
+    return " ".join([*(f"{name}={value}" for name, value in variables.items()), "listening", arguments])
+
+
 def with_broker(run: str | None) -> Settings:
     """The settings, once Kafka has answered. Raises UnavailableError within seconds where it is not up."""
     from pipeline.admin import wait_for_broker

@@ -87,7 +87,15 @@ class Workspace:
 @contextmanager
 def workspace(new: Settings) -> Iterator[Workspace]:
     """The new run's workspace, held by this process alone. Raises RefusedError while another one holds it."""
-    folder = new.run_dir / "repartition"
+    with held(new, "repartition") as folder:
+        yield Workspace(folder, new.run)
+
+
+@contextmanager
+def held(new: Settings, command: str) -> Iterator[Path]:
+    """The new run's folder for a command that fills its log, held by this process alone. Raises RefusedError while
+    another one holds it."""
+    folder = new.run_dir / command
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -100,13 +108,13 @@ def workspace(new: Settings) -> Iterator[Workspace]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RefusedError(
-                f"Another `listening repartition` is copying into run {new.run}: wait until it is done."
+                f"Another `listening {command}` is copying into run {new.run}: wait until it is done."
             ) from None
-        yield Workspace(folder, new.run)
+        yield folder
     finally:
         os.close(descriptor)
 
 
-def begin_again(run: str) -> str:
+def begin_again(run: str, command: str = "repartition") -> str:
     """The remedy where a copy can't be gone on with."""
-    return f"`listening delete {run} --yes`, then repartition again."
+    return f"`listening delete {run} --yes`, then {command} again."

@@ -25,6 +25,8 @@ from producers.replay.records import Record
 
 ANSWER_SECONDS = 30.0
 """How long the broker may take for one answer, and for the next records."""
+SETTLE_SECONDS = 1.0
+"""A log must not have grown for so long before a command that was killed goes on."""
 AT_ONCE = 4_000
 """Records taken from the client at a time."""
 HELD, HELD_BYTES = 100_000, 64 << 20
@@ -82,7 +84,7 @@ class Reader:
             if time.monotonic() > deadline:
                 raise UnavailableError(
                     f"{self._topic} partition {wanted} gave nothing for {ANSWER_SECONDS:.0f} s: see that the broker is up, "
-                    "then run the same command again, it goes on where it stopped."
+                    "then run the same command again."
                 )
 
     def _take(self, message: Any) -> None:
@@ -156,6 +158,16 @@ def bounds(settings: Settings, topic: str) -> list[tuple[int, int]]:
         consumer.close()
 
 
+def settled(settings: Settings, topic: str) -> list[int]:
+    """The topic's ends, once it has not grown for a second: requests of a command that was killed may still be with the
+    broker. Raises UnavailableError."""
+    ends: list[int] | None = None
+    while ends != (now := [high for _low, high in bounds(settings, topic)]):
+        ends = now
+        time.sleep(SETTLE_SECONDS)
+    return now
+
+
 def _bounds(consumer: Any, place: TopicPartition) -> tuple[int, int]:
     """A topic that was just made may not have its leader yet: asked again, bounded."""
     deadline = time.monotonic() + ANSWER_SECONDS
@@ -191,5 +203,5 @@ def _sentence(topic: str, error: Any) -> ListeningError:
         return RefusedError(f"{topic} lost records while it was read: it was cut or made anew; begin again with a new run.")
     return UnavailableError(
         f"{topic} can't be read ({error.str()}): see that the broker is up (`listening up`, LISTENING_KAFKA_BOOTSTRAP), "
-        "then run the same command again, it goes on where it stopped."
+        "then run the same command again."
     )

@@ -18,11 +18,9 @@ from producers.replay.artists import copy_artists
 from producers.replay.checkpoint import Checkpoint, Workspace, begin_again, workspace
 from producers.replay.copy import copy
 from producers.replay.places import Map, map_ledger
-from producers.replay.read import bounds
+from producers.replay.read import bounds, settled
 from producers.replay.target import Target
 
-SETTLE_SECONDS = 1.0
-"""The new log must not have grown for so long before a copy that was killed goes on."""
 MOST_PARTITIONS = 256
 
 
@@ -176,11 +174,8 @@ def _going_on(found: Checkpoint, old: Settings, new: Settings, ends: list[int]) 
     if not present or topic_id(new, topic) != found.target_id:
         raise RefusedError(f"Topic {topic} is not what was copied to, it was deleted or made anew: {remedy}")
     ensure_topics(new)
-    while not found.finished:
-        time.sleep(SETTLE_SECONDS)  # requests of the command that was killed may still be with the broker
-        before, present = present, [high for _low, high in bounds(new, topic)]
-        if present == before:
-            break
+    if not found.finished:
+        present = settled(new, topic)
     if any(map(gt, found.written, present)):
         raise RefusedError(f"Topic {topic} has lost records that were copied to it: {remedy}")
     if found.finished and present != found.written:

@@ -18,12 +18,14 @@ from pipeline.topics import topics_of
 from producers.interrupt import Interrupt
 from producers.publish.clients import INTERRUPT_SECONDS, kafka_producer
 from producers.replay.checkpoint import begin_again
-from producers.replay.read import reading
+from producers.replay.read import ANSWER_SECONDS, reading
 from producers.replay.records import Record, same_content
 
 SILENT_SECONDS = 60.0
 """How long the broker may acknowledge nothing."""
 POLL_EVERY = 500
+CLIENT_RESOLUTION = 0.002
+"""The client waits whole milliseconds; shorter waits are slept."""
 _PROPERTIES = {
     # No record may be given up while later ones are sent, or these would lie where it belongs: we end, the record doesn't.
     "message.timeout.ms": 0,
@@ -37,9 +39,20 @@ _PROPERTIES = {
 class Target:
     """Writes the new run's `playback-events`. Not thread-safe; use it as a context manager."""
 
-    def __init__(self, settings: Settings, written: list[int], present: list[int], interrupt: Interrupt) -> None:
-        """`written`: by partition, how many records are known to be right; `present`: how many lie there."""
-        self._settings, self._interrupt = settings, interrupt
+    def __init__(
+        self,
+        settings: Settings,
+        written: list[int],
+        present: list[int],
+        interrupt: Interrupt,
+        *,
+        command: str = "repartition",
+    ) -> None:
+        """`written`: by partition, how many records are known to be right; `present`: how many lie there.
+
+        `command`: whose copy it is, for the sentence that says how to begin again.
+        """
+        self._settings, self._interrupt, self._command = settings, interrupt, command
         self._topic = topics_of(settings).events.name
         self._next, self._present = list(written), present
         self._acknowledged = list(present)
@@ -57,17 +70,34 @@ class Target:
         """By partition, the offset that the next record gets."""
         return list(self._next)
 
-    def put(self, partition: int, record: Record) -> int:
+    def connect(self) -> None:
+        """Return when the broker is connected to, so that the first records needn't wait for it. Raises UnavailableError."""
+        for producer in (self._records, self._ticks):
+            try:
+                producer.list_topics(self._topic, timeout=ANSWER_SECONDS)
+            except KafkaException as error:
+                raise self._gave_up(error.args[0].str()) from error
+
+    def lies_there(self, partition: int) -> bool:
+        """Whether the partition's next record is one that will be compared, not written."""
+        return self._next[partition] < self._present[partition]
+
+    def put(self, partition: int, record: Record, *, apart: bool = False) -> int:
         """Hand over a record with its key, value, headers and broker time; the offset that it gets.
 
-        Raises RefusedError where something else lies there, UnavailableError where the broker stops answering.
+        `apart`: in a record batch with none but others of its kind, behind everything before it and before everything
+        after it, as ticks travel. Raises RefusedError where something else lies there, UnavailableError where the broker
+        stops answering.
         """
         offset = self._next[partition]
         self._next[partition] = offset + 1
         if offset < self._present[partition]:
             self._compare(partition, offset, record)
         else:
-            self._produce(self._records, partition, record)
+            producer, other = (self._ticks, self._records) if apart else (self._records, self._ticks)
+            if len(other):
+                self._flush(other)
+            self._produce(producer, partition, record)
         return offset
 
     def tick(self, clock: int, appended_at: int) -> None:
@@ -81,6 +111,17 @@ class Target:
             else:
                 self._produce(self._ticks, partition, record)
         self._flush(self._ticks)
+
+    def serve(self, seconds: float) -> None:
+        """Wait so long, and take in answers meanwhile. Raises as `flush`."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._ticks.poll(0)
+            if left < CLIENT_RESOLUTION:
+                time.sleep(left)
+            else:
+                self._records.poll(min(left, INTERRUPT_SECONDS))
+            self._check()
 
     def flush(self) -> None:
         """Return when the broker has everything, each at its place. Raises UnavailableError, RefusedError."""
@@ -163,9 +204,10 @@ class Target:
         return [offset - (number == partition) for number, offset in enumerate(self._next)]
 
     def _not_ours(self, partition: int, offset: int) -> RefusedError:
+        run = self._settings.run
         return RefusedError(
             f"{self._topic} partition {partition} holds something else at offset {offset} than the copy would: somebody "
-            f"else writes to run {self._settings.run}, or it was changed; stop that, {begin_again(self._settings.run)}"
+            f"else writes to run {run}, or it was changed; stop that, {begin_again(run, self._command)}"
         )
 
     def _gave_up(self, what: str) -> UnavailableError:

@@ -3,12 +3,9 @@
 import asyncio
 import json
 import signal
-import struct
 import subprocess
 import sys
 import threading
-import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
@@ -18,7 +15,7 @@ from typing import Any
 import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.produce import ProduceRequest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from deploy.embedded.ports import free_ports
@@ -41,50 +38,13 @@ from producers.replay.target import Target
 from producers.scenario import Scenario
 from tests.conftest import settings_env
 from tests.end_to_end.processes import processes, wait_for
-from tests.unit.batches import batch_bytes, body_of, event, framed, resealed
+from tests.end_to_end.source_logs import Content, log_of, now_ms, odd_records, play, put, ticks
+from tests.unit.batches import batch_bytes, resealed
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
 SCENARIO = Scenario(events=12_000, minutes=20, artists=300, users=3_000, release_minute=8, seed=7, double_send_share=0.05)
 _names = count(1)
-
-Content = tuple[Any, ...]
-"""(broker time, key, value, headers)."""
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def log_of(settings: Settings) -> list[list[Content]]:
-    """playback-events by partition, read by a plain consumer."""
-    topic = topics_of(settings).events.name
-    consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "tests", "auto.offset.reset": "error"})
-    log: list[list[Content]] = [[] for _ in range(settings.partitions)]
-    try:
-        places = [TopicPartition(topic, partition, 0) for partition in range(settings.partitions)]
-        deadline = time.monotonic() + SECONDS
-        ends = [end_of(consumer, place, deadline) for place in places]
-        consumer.assign(places)
-        while [len(part) for part in log] != ends:
-            assert time.monotonic() < deadline
-            for message in consumer.consume(5_000, 0.2):
-                assert message.error() is None, message.error()
-                headers = tuple(message.headers() or ())
-                log[message.partition()].append((message.timestamp()[1], message.key(), message.value(), headers))
-    finally:
-        consumer.close()
-    return log
-
-
-def end_of(consumer: Any, place: TopicPartition, deadline: float) -> int:
-    """The offset after the last record; of a topic that was just made, as soon as its leader knows that it is one."""
-    while True:
-        try:
-            return int(consumer.get_watermark_offsets(place, timeout=SECONDS)[1])
-        except KafkaException:
-            assert time.monotonic() < deadline
-            consumer.poll(0.05)
 
 
 def tick_of(content: Content) -> int | None:
@@ -132,54 +92,6 @@ def assert_is_the_replay(old: list[list[Content]], new: list[list[Content]]) -> 
                 clock = tick
         assert found == wanted
         assert clock == min(shown)
-
-
-def put(settings: Settings, *records: tuple[int | None, bytes | None, bytes | None, list[tuple[str, bytes]]]) -> None:
-    """Produce (partition or None for the key's own, key, value, headers), in order."""
-    properties = {
-        "partitioner": "murmur2",
-        "enable.idempotence": True,
-        "message.max.bytes": 4 << 20,
-        "compression.type": "lz4",
-    }
-    producer = Producer({"bootstrap.servers": settings.bootstrap} | properties)
-    for partition, key, value, headers in records:
-        place = {} if partition is None else {"partition": partition}
-        producer.produce(topics_of(settings).events.name, key=key, value=value, headers=headers, **place)
-        producer.flush(SECONDS) if value is None else producer.poll(0)
-    assert producer.flush(SECONDS) == 0
-
-
-def ticks(settings: Settings, clock: int) -> list[tuple[int | None, bytes | None, bytes | None, list[tuple[str, bytes]]]]:
-    return [(p, None, None, [("listening-tick", b"%d" % clock)]) for p in range(settings.partitions)]
-
-
-def play(user: int, played_at: int) -> tuple[bytes, bytes]:
-    """Key and value of a new event."""
-    fields = event(user, event_id=uuid.uuid4().bytes, played_at=played_at, sent_at=played_at)
-    return struct.pack(">q", user), framed(body_of(fields))
-
-
-def odd_records(settings: Settings) -> list[tuple[int | None, bytes | None, bytes | None, list[tuple[str, bytes]]]]:
-    """Copies, poison, and events that lie in a wrong partition, one of them with its copy in the right one."""
-    at = now_ms()
-    (key, value), (_, other), (_, third) = (play(1, at - 1_000) for _ in range(3))
-    astray = (partition_of(key, settings.partitions) + 1) % settings.partitions
-    return [
-        (None, key, value, []),
-        (None, key, value, [("mine", b"kept"), ("mine", b"twice")]),
-        (astray, key, value, []),
-        (astray, key, other, []),
-        *((partition, None, b"no key", []) for partition in range(settings.partitions)),
-        (2, b"", b"", []),
-        (1, b"a longer key", value, []),
-        (None, key, None, []),
-        (None, key, b"no event", []),
-        (3, None, None, [("listening-tick", b"noon")]),
-        (0, key, None, [("listening-tick", b"%d" % at)]),
-        (2, None, b"\0" * 2_000_000, []),
-        (None, key, third, []),
-    ]
 
 
 @pytest.fixture(scope="module")
