@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pipeline.commands.progress import progress_bar
 from pipeline.commands.shared import Json, Run, out, print_json, with_broker
 from pipeline.report import clock
 
@@ -27,16 +26,9 @@ def capture(
     if partition is None and (start is not None or end is not None):
         raise typer.BadParameter("--from and --to are offsets of one partition: name it with --partition")
     chosen = with_broker(run)
-    console, began = Console(stderr=True), time.monotonic()
-    columns = (TextColumn("capturing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=as_json or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("capturing", total=None)
-        made = write(
-            chosen,
-            folder,
-            Range(partition, start, end),
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    began = time.monotonic()
+    with progress_bar("capturing", as_json=as_json) as progress:
+        made = write(chosen, folder, Range(partition, start, end), progress=progress)
     seconds = time.monotonic() - began
     if as_json:
         print_json({"folder": str(folder), "records": made.records, "seconds": seconds} | made.model_dump())

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pipeline.commands.progress import progress_bar
 from pipeline.commands.shared import Json, Run, out, print_json, with_broker
 from pipeline.errors import ListeningError
 
@@ -20,12 +19,10 @@ def export(
     """Write the run's valid events, copies included, as a Parquet file a service, each by played_at."""
     from producers.merge.export import export as write
 
-    chosen, console = with_broker(run), Console(stderr=True)
-    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    chosen = with_broker(run)
     try:
-        with Progress(*columns, console=console, disable=as_json or not console.is_terminal, transient=True) as bar:
-            task = bar.add_task("reading", total=None)
-            done = write(chosen, to, progress=lambda offsets, total: bar.update(task, completed=offsets, total=total))
+        with progress_bar("reading", as_json=as_json) as progress:
+            done = write(chosen, to, progress=progress)
     except KeyboardInterrupt:
         raise ListeningError(f"Interrupted; {to} was not made.") from None
     if as_json:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from pipeline.commands.progress import row_counter
 from pipeline.commands.shared import Json, out, print_json
 from pipeline.errors import ListeningError
 
@@ -24,12 +23,9 @@ def merge(
     """Merge sorted files in little memory; equal keys stay in the order of the files, then of their rows."""
     from producers.merge.merge import merge as write
 
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=console, disable=as_json or not console.is_terminal, transient=True) as bar:
-            task = bar.add_task("merging", total=None)
-            done = write(files, to, by, tolerate, progress=lambda rows: bar.update(task, completed=rows))
+        with row_counter("merging", as_json=as_json) as progress:
+            done = write(files, to, by, tolerate, progress=progress)
     except KeyboardInterrupt:
         raise ListeningError(f"Interrupted; {to} is as it was.") from None
     if as_json:

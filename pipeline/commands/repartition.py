@@ -2,15 +2,15 @@
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline import settings
+from pipeline.commands.progress import progress_bar
 from pipeline.commands.shared import Json, Run, command_line, out, print_json, with_broker
-from pipeline.settings import PREFIX, Settings
+from pipeline.commands.steps import Steps, print_steps, steps_as_json, variables_of_copy
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from producers.replay.repartition import Repartitioned
@@ -28,21 +28,19 @@ def repartition(
 
     new = repartitioned(settings.load(run=run), to, partitions)
     old = with_broker(run)
-    console = Console(stderr=True)
-    columns = (TextColumn("copying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=as_json or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("copying", total=None)
-        done = copy(old, new, progress=lambda offsets, total: bar.update(task, completed=offsets, total=total))
-    commands = cut_over(old, new)
+    with progress_bar("copying", as_json=as_json) as progress:
+        done = copy(old, new, progress=progress)
+    steps = cut_over(old, new)
     if as_json:
-        print_json(_as_json(done, commands))
+        figures = {"events_per_second": round(done.events_per_second), "cut_over": steps_as_json(steps)}
+        print_json(asdict(done) | figures)
     else:
-        _print(done, commands)
+        _print(done, steps)
 
 
-def cut_over(old: Settings, new: Settings) -> list[tuple[str, str]]:
-    """What remains to be done, in order: (what, the command or nothing)."""
-    theirs = {f"{PREFIX}PARTITIONS": str(new.partitions), f"{PREFIX}APPEND_TIME": "false"}
+def cut_over(old: Settings, new: Settings) -> Steps:
+    """What remains to be done, in order."""
+    theirs = variables_of_copy(new)
     set_now = {name: os.environ[name] for name in theirs if name in os.environ}
     again = command_line(f"repartition --run {old.run} --to {new.run} --partitions {new.partitions}", set_now)
     return [
@@ -54,12 +52,7 @@ def cut_over(old: Settings, new: Settings) -> list[tuple[str, str]]:
     ]
 
 
-def _as_json(done: "Repartitioned", commands: list[tuple[str, str]]) -> dict[str, Any]:
-    steps = [{"step": step, "command": command or None} for step, command in commands]
-    return asdict(done) | {"events_per_second": round(done.events_per_second), "cut_over": steps}
-
-
-def _print(done: "Repartitioned", commands: list[tuple[str, str]]) -> None:
+def _print(done: "Repartitioned", steps: Steps) -> None:
     out.print(
         f"run {done.run}: {done.events:,} events of {done.source} copied to {done.partitions} partitions in "
         f"{done.seconds:.1f} s ({done.events_per_second:,.0f}/s), {done.copied:,} in all"
@@ -79,7 +72,4 @@ def _print(done: "Repartitioned", commands: list[tuple[str, str]]) -> None:
     left_out = f", {done.ledger_left_out:,} rows are of records not copied yet" if done.ledger_left_out else ""
     out.print(f"  {done.artists:,} artists' names; ledger: {done.ledger_rows:,} rows with their new places{left_out}")
     out.print(f"\nTo cut over to {done.run}, which is dated by its producers' clocks from now on:")
-    for number, (step, command) in enumerate(commands, start=1):
-        out.print(f"  {number}. {step}" + (":" if command else ""))
-        if command:
-            out.print(f"     {command}", markup=False, soft_wrap=True)
+    print_steps(steps)

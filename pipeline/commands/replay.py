@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pipeline.commands.progress import progress_bar
 from pipeline.commands.shared import Json, command_line, out, print_json, with_broker
-from pipeline.settings import PREFIX, Settings
+from pipeline.commands.steps import Steps, print_steps, steps_as_json, variables_of_copy
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from producers.capture.replay import Replayed
@@ -34,34 +34,24 @@ def replay(
         raise typer.BadParameter(f"--speed must be more than 0, it is {speed}")
     manifest = load_manifest(folder)
     new = replaying(with_broker(to), to, manifest.partitions)
-    console = Console(stderr=True)
-    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=as_json or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("replaying", total=None)
-        done = publish(
-            folder,
-            manifest,
-            new,
-            None if at_once else speed or 1.0,
-            progress=lambda records, total: bar.update(task, completed=records, total=total),
-        )
+    with progress_bar("replaying", as_json=as_json) as progress:
+        done = publish(folder, manifest, new, None if at_once else speed or 1.0, progress=progress)
     steps = look_at(new)
     if as_json:
-        named = [{"step": step, "command": command} for step, command in steps]
         figures = {"rate_error": done.rate_error, "records_per_second": round(done.records_per_second)}
-        print_json(asdict(done) | figures | {"commands": named})
+        print_json(asdict(done) | figures | {"commands": steps_as_json(steps)})
     else:
         _print(done, steps)
 
 
-def look_at(new: Settings) -> list[tuple[str, str]]:
-    """What can be done with the new run: (what, the command)."""
-    theirs = {f"{PREFIX}PARTITIONS": str(new.partitions), f"{PREFIX}APPEND_TIME": "false"}
+def look_at(new: Settings) -> Steps:
+    """What can be done with the new run."""
+    theirs = variables_of_copy(new)
     asked = [("start it", "up"), ("check it", "verify"), ("see its top artists", "top")]
     return [(step, command_line(f"{command} --run {new.run}", theirs)) for step, command in asked]
 
 
-def _print(done: "Replayed", steps: list[tuple[str, str]]) -> None:
+def _print(done: "Replayed", steps: Steps) -> None:
     out.print(
         f"run {done.run}: {done.records:,} records of {done.source}, {done.ticks:,} of them ticks, replayed to "
         f"{done.partitions} partitions in {done.seconds + done.flush_seconds:.2f} s ({done.records_per_second:,.0f}/s), "
@@ -81,6 +71,4 @@ def _print(done: "Replayed", steps: list[tuple[str, str]]) -> None:
     if done.without_headers:
         out.print(f"  {done.without_headers:,} records have lost their headers, whose names are no UTF-8")
     out.print(f"\nTo look at {done.run}, which is dated by its records' own time:")
-    for number, (step, command) in enumerate(steps, start=1):
-        out.print(f"  {number}. {step}:")
-        out.print(f"     {command}", markup=False, soft_wrap=True)
+    print_steps(steps)

@@ -4,7 +4,6 @@ A checkpoint is a state that was true once: everything before it is in the new l
 reaches further; since the merge is deterministic, what lies there must be what follows from the checkpoint, and is compared.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import RefusedError
+from pipeline.lock import locked
 from pipeline.settings import Settings
 from producers.replay.places import sync
 
@@ -96,23 +96,9 @@ def held(new: Settings, command: str) -> Iterator[Path]:
     """The new run's folder for a command that fills its log, held by this process alone. Raises RefusedError while
     another one holds it."""
     folder = new.run_dir / command
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RefusedError(
-            f"{folder} can't be written ({error.strerror}): set LISTENING_DATA_DIR to another folder."
-        ) from None
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RefusedError(
-                f"Another `listening {command}` is copying into run {new.run}: wait until it is done."
-            ) from None
+    taken = f"Another `listening {command}` is copying into run {new.run}: wait until it is done."
+    with locked(folder / "lock", lambda _: taken):
         yield folder
-    finally:
-        os.close(descriptor)
 
 
 def begin_again(run: str, command: str = "repartition") -> str:
