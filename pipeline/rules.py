@@ -1,6 +1,7 @@
 """The rules that decide outcomes. One log, one set of rules."""
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from pipeline.errors import SettingsError
 
@@ -23,7 +24,10 @@ class Rules:
     min_play_ms: int
     plausibility: str
     """Short hash of the plausibility limits in schemas/."""
-    near_duplicates: str = "off"
+    near_duplicates: Literal["off", "mark", "drop"] = "off"
+    """A play that another service reported already: isn't looked for; counts, and is marked; doesn't count."""
+    near_tolerance_ms: int = 60_000
+    """How far apart in played_at two services may report one listen."""
     version: int = RULES_VERSION
 
     def __post_init__(self) -> None:
@@ -39,10 +43,30 @@ class Rules:
                 "a copy that is still in time to count must still be remembered"
             )
 
+        if self.near_duplicates != "off" and not 0 < self.near_tolerance_ms <= self.horizon_ms - self.grace_ms:
+            raise SettingsError(
+                f"LISTENING_NEAR_TOLERANCE_SECONDS ({self.near_tolerance_ms // 1000}) must be at least 1 and at most "
+                f"LISTENING_HORIZON_SECONDS ({self.horizon_ms // 1000}) - LISTENING_GRACE_SECONDS "
+                f"({self.grace_ms // 1000}): a worker that restarts reads its log no further back"
+            )
+
+    @property
+    def near_tolerance(self) -> int | None:
+        """In ms; None where near-duplicates aren't looked for."""
+        return None if self.near_duplicates == "off" else self.near_tolerance_ms
+
+    def near_since(self, watermark: int) -> int:
+        """From which played_at on (epoch ms) an accepted row may have a near-duplicate that isn't late at `watermark`."""
+        return watermark - self.grace_ms - self.near_tolerance_ms
+
     @property
     def fingerprint(self) -> str:
         """A readable identity, `name=value` joined by `;`: two that differ say in what."""
-        return ";".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
+        values = {field.name: str(getattr(self, field.name)) for field in fields(self)}
+        tolerance = values.pop("near_tolerance_ms")
+        if self.near_duplicates != "off":
+            values["near_duplicates"] += f" within {tolerance} ms"
+        return ";".join(f"{name}={value}" for name, value in values.items())
 
 
 def differences(ours: str, theirs: str) -> list[str]:

@@ -4,7 +4,7 @@ import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     window_seconds: int = Field(3600, ge=1, description="length of the ranked window, whole panes")
     max_ahead_seconds: int = Field(600, ge=0, description="how far ahead a client clock may be")
     min_play_seconds: int = Field(30, ge=1, description="shortest play that counts")
+    near_duplicates: Literal["off", "mark", "drop"] = Field(
+        "mark", description="plays that another service reported already: off (not looked for), mark (they count) or drop"
+    )
+    near_tolerance_seconds: int = Field(
+        60, ge=1, description="how far apart in played_at two services may report one listen"
+    )
     top_k: int = Field(100, ge=1, le=10_000, description="length of the ranked lists that are published")
 
     keep_seconds: int | None = Field(
@@ -99,6 +105,8 @@ class Settings(BaseSettings):
             pane_ms=self.pane_seconds * 1000,
             max_ahead_ms=self.max_ahead_seconds * 1000,
             min_play_ms=self.min_play_seconds * 1000,
+            near_duplicates=self.near_duplicates,
+            near_tolerance_ms=self.near_tolerance_seconds * 1000,
             plausibility=schemas.limits().fingerprint,
         )
 

@@ -1,7 +1,7 @@
 """What becomes of each event: a fold over one partition's log, row by row in effect, a batch at a time in fact.
 
-    events, ticks ─► running watermark ─► late? ─► seen? ─► late for its pane? ─► too short? ─► accepted
-                                                     └─ remembered ids
+    events, ticks ─► running watermark ─► late? ─► seen? ─► late for its pane? ─► too short? ─► a near-duplicate? ─► accepted
+                                           remembered ids ┘                   remembered accepted rows ┘
 
 No clock, no randomness, no dependence on where a batch begins or ends.
 """
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.dedup.seen import Ids, Longs, Rows, Seen
+from pipeline.dedup.near import NONE, Listens, Near
+from pipeline.dedup.seen import Seen
+from pipeline.dedup.table import Halves, Longs, Rows
 from pipeline.outcomes import Outcome
 from pipeline.rules import Rules
 
@@ -24,6 +26,7 @@ class Memory:
     """The state of a partition as of `next_offset`: what its log says, folded. Watermark in epoch ms."""
 
     seen: Seen = field(default_factory=Seen)
+    near: Near = field(default_factory=Near)
     watermark: int = 0
     next_offset: int = 0
 
@@ -34,15 +37,18 @@ class Events:
 
     offset: Longs
     appended_at: Longs
-    id_head: Ids
-    id_tail: Ids
+    id_head: Halves
+    id_tail: Halves
     played_at: Longs
     ms_played: Longs
+    listens: Listens | None = None
+    """The same rows for the near-duplicate rule; None where the rules have none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Per event: outcome, offset of the first sighting, event time, and the watermark that it saw (itself included)."""
+    """Per event: outcome, offset of the first sighting (its own, unless it is a duplicate or a near-duplicate), event time,
+    and the watermark that it saw (itself included)."""
 
     outcome: npt.NDArray[np.uint8]
     first_offset: Longs
@@ -54,7 +60,7 @@ def decide(memory: Memory, events: Events, ticks: list[tuple[int, int]], next_of
     """Fold events and ticks (offset, capped clock) up to `next_offset` into the memory, and say what became of the events.
 
     Rules in order, first that fits: late (played before watermark - horizon), duplicate, late (event time before
-    watermark - grace), skipped, accepted.
+    watermark - grace), skipped, suspect where the rules drop near-duplicates, accepted.
     """
     event_time = np.minimum(events.played_at, events.appended_at)
     watermark, memory.watermark = _watermarks(memory.watermark, events.offset, event_time, ticks)
@@ -67,12 +73,21 @@ def decide(memory: Memory, events: Events, ticks: list[tuple[int, int]], next_of
     outcome[event_time < watermark - rules.grace_ms] = Outcome.LATE
     outcome[duplicate] = Outcome.DUPLICATE
     outcome[beyond_horizon] = Outcome.LATE
+    if rules.near_tolerance is not None:
+        rows = np.flatnonzero(outcome == Outcome.ACCEPTED)
+        assert events.listens is not None
+        suspect_of = memory.near.judge(events.listens.take(rows), rules.near_tolerance)
+        suspects = suspect_of != NONE
+        first_offset[rows[suspects]] = suspect_of[suspects]
+        if rules.near_duplicates == "drop":
+            outcome[rows[suspects]] = Outcome.SUSPECT
     return Decisions(outcome, first_offset, event_time, watermark)
 
 
 def forget(memory: Memory, rules: Rules) -> None:
-    """Drop ids that no later event can meet."""
+    """Drop ids and accepted rows that no later event can meet."""
     memory.seen.forget_below((memory.watermark - rules.horizon_ms) // rules.slot_ms)
+    memory.near.forget_before(rules.near_since(memory.watermark))
 
 
 def _watermarks(before: int, offset: Longs, event_time: Longs, ticks: list[tuple[int, int]]) -> tuple[Longs, int]:

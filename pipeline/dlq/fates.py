@@ -77,7 +77,7 @@ def fates_of(
         for entry in refused:
             number, _ = some[entry.offset - first]
             fates[number] = Fate(letters[number], STAYS, f"{entry.reason}: {entry.message}")
-        decided = decide(memory, events_of(frame), [], first + len(some), rules)
+        decided = decide(memory, events_of(frame, rules), [], first + len(some), rules)
         columns = (frame["offset"].to_list(), decided.outcome.tolist(), decided.first_offset.tolist())
         for offset, outcome, first_offset in zip(*columns, strict=True):
             number, key = some[offset - first]

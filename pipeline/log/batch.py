@@ -11,6 +11,7 @@ from pipeline.codec.event_columns import ENUMS
 from pipeline.codec.headers import PlaysHeaders
 from pipeline.codec.ids import join_ids
 from pipeline.dedup.decide import Decisions, Events, Memory, decide
+from pipeline.dedup.near import Listens
 from pipeline.outcomes import LABELS, Outcome
 from pipeline.rules import Rules
 
@@ -39,7 +40,7 @@ def classify(memory: Memory, decoded: Decoded, rules: Rules) -> PlaysRecord:
     """Fold a decoded range into the memory; the outcomes as a record."""
     frame = decoded.events
     ticks = [(tick.offset, min(tick.clock, tick.appended_at)) for tick in decoded.ticks]
-    decisions = decide(memory, events_of(frame), ticks, decoded.last + 1, rules)
+    decisions = decide(memory, events_of(frame, rules), ticks, decoded.last + 1, rules)
     counts = np.bincount(decisions.outcome, minlength=len(Outcome))
     counts[Outcome.INVALID] = len(decoded.refused)
     rows = _rows(frame, decisions)
@@ -56,7 +57,7 @@ def classify(memory: Memory, decoded: Decoded, rules: Rules) -> PlaysRecord:
     )
 
 
-def events_of(frame: pl.DataFrame) -> Events:
+def events_of(frame: pl.DataFrame, rules: Rules) -> Events:
     """What is decided by, of a frame of `FRAME_SCHEMA`."""
     return Events(
         offset=frame["offset"].to_numpy(),
@@ -65,6 +66,20 @@ def events_of(frame: pl.DataFrame) -> Events:
         id_tail=frame["id_tail"].to_numpy(),
         played_at=frame["played_at"].to_numpy(),
         ms_played=frame["ms_played"].to_numpy(),
+        listens=None if rules.near_tolerance is None else listens_of(frame),
+    )
+
+
+def listens_of(frame: pl.DataFrame) -> Listens:
+    """What near-duplicates are found by, of a frame with these columns; played_at as integers or `Datetime("ms")`."""
+    services = frame["service"].unique()
+    return Listens(
+        offset=frame["offset"].to_numpy(),
+        user_id=frame["user_id"].to_numpy(),
+        track_id=frame["track_id"].to_numpy(),
+        played_at=frame["played_at"].to_physical().to_numpy(),
+        service=frame["service"].cast(pl.Enum(services)).to_physical().cast(pl.Int32).to_numpy(),
+        services=tuple(services),
     )
 
 

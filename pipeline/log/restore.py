@@ -14,6 +14,7 @@ from pipeline.codec.container import PLAYS_SCHEMA, read_container
 from pipeline.codec.ids import split_ids
 from pipeline.dedup.decide import Memory
 from pipeline.errors import RefusedError, UnavailableError
+from pipeline.log.batch import listens_of
 from pipeline.log.read import Log, Record
 from pipeline.log.since import REPLAY, last_valid, valid_since
 from pipeline.outcomes import Outcome
@@ -51,7 +52,7 @@ def restore_memory(reader: Log, topic: str, partition: int, rules: Rules) -> Res
     check_rules(topic, partition, last.rules, rules)
     oldest = ids_since(last.watermark, rules)
     for record, headers in valid_since(reader, topic, partition, low, high, oldest, "ids that classify must remember"):
-        _fold(memory, record, rules)
+        _fold(memory, record, rules, last.watermark)
         memory.watermark, memory.next_offset = headers.watermark, headers.last + 1
     if memory.next_offset != last.last + 1:
         raise UnavailableError(
@@ -70,11 +71,21 @@ def check_rules(topic: str, partition: int, written: str, rules: Rules) -> None:
         )
 
 
-def _fold(memory: Memory, record: Record, rules: Rules) -> None:
-    rows = read_container(record.value, PLAYS_SCHEMA, ["offset", "event_id", "played_at", "outcome"])
+def _fold(memory: Memory, record: Record, rules: Rules, watermark: int) -> None:
+    """Take what a record holds that can still matter to a partition at `watermark`."""
+    columns = ["offset", "event_id", "first_offset", "user_id", "track_id", "played_at", "service", "outcome"]
+    rows = read_container(record.value, PLAYS_SCHEMA, columns)
     rows = rows.filter(~pl.col("outcome").is_in([Outcome.DUPLICATE.label, Outcome.INVALID.label]))
     if not rows.height:
         return
     head, tail = split_ids(rows["event_id"])
-    slot = (rows["played_at"].to_physical().to_numpy() // rules.slot_ms).astype(np.int32)
-    memory.seen.remember(head, tail, slot, rows["offset"].to_numpy())
+    played_at = rows["played_at"].to_physical()
+    memory.seen.remember(head, tail, (played_at.to_numpy() // rules.slot_ms).astype(np.int32), rows["offset"].to_numpy())
+    if rules.near_tolerance is not None:
+        # What is a near-duplicate itself has the offset of another row.
+        rows = rows.filter(
+            (pl.col("outcome") == Outcome.ACCEPTED.label)
+            & (pl.col("first_offset") == pl.col("offset"))
+            & (played_at >= rules.near_since(watermark))
+        )
+        memory.near.remember(listens_of(rows))

@@ -141,6 +141,7 @@ class ClassifyLane:
         metrics.remembered.labels(self._partition).set(self._memory.seen.size)
 
     def _forget_old(self) -> None:
+        self._memory.near.forget_before(self._rules.near_since(self._memory.watermark))
         slot = self._memory.watermark // self._rules.slot_ms
         if slot > self._forgotten:
             self._forgotten = slot

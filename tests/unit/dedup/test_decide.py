@@ -1,12 +1,14 @@
 """The fold against a row-by-row model written from the rules alone."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedup.decide import Events, Memory, decide, forget
+from pipeline.dedup.near import Listens
 from pipeline.outcomes import Outcome
 from pipeline.rules import Rules
 
@@ -14,6 +16,7 @@ from pipeline.rules import Rules
 RULES = Rules(
     partitions=1, horizon_ms=100, grace_ms=30, slot_ms=10, pane_ms=10, max_ahead_ms=20, min_play_ms=5, plausibility="-"
 )
+NEAR_RULES = {mode: replace(RULES, near_duplicates=mode, near_tolerance_ms=8) for mode in ("off", "mark", "drop")}
 T0 = 1_000_000
 
 
@@ -25,13 +28,18 @@ class Row:
     played_at: int
     appended_at: int
     ms_played: int
+    listen: tuple[int, int] = (1, 1)
+    """User and track."""
+    service: str = "a"
 
 
 @dataclass
 class Model:
-    """One row at a time, a dictionary, no batches."""
+    """One row at a time, a dictionary, no batches, nothing forgotten."""
 
+    near: str = "off"
     watermark: int = 0
+    accepted: list[tuple[int, Row]] = field(default_factory=list)  # what is no near-duplicate
     remembered: dict[int, tuple[int, int]] = field(default_factory=dict)  # id → (slot, offset)
 
     def see(self, offset: int, row: Row) -> tuple[str, int] | None:
@@ -45,7 +53,18 @@ class Model:
         if slot is None or row.played_at // RULES.slot_ms > slot:
             self.remembered[row.event_id] = (row.played_at // RULES.slot_ms, offset)
         late = row.played_at < bound or min(row.played_at, row.appended_at) < self.watermark - RULES.grace_ms
-        return ("late" if late else "skipped" if row.ms_played < RULES.min_play_ms else "accepted"), offset
+        if late or row.ms_played < RULES.min_play_ms:
+            return ("late" if late else "skipped"), offset
+        near = [
+            (abs(earlier.played_at - row.played_at), place)
+            for place, earlier in self.accepted
+            if (earlier.listen, earlier.service != row.service) == (row.listen, True)
+        ]
+        distance, place = min(near, default=(9, -1))
+        if self.near == "off" or distance > 8:
+            self.accepted.append((offset, row))
+            return "accepted", offset
+        return ("suspect" if self.near == "drop" else "accepted"), place
 
 
 rows = st.builds(
@@ -54,10 +73,12 @@ rows = st.builds(
     played_at=st.integers(T0, T0 + 260),
     appended_at=st.integers(T0 + 100, T0 + 300),
     ms_played=st.integers(3, 7),
+    listen=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    service=st.sampled_from("abc"),
 )
 
 
-def decided(memory: Memory, part: list[Row], start: int) -> list[tuple[str, int]]:
+def decided(memory: Memory, part: list[Row], start: int, rules: Rules = RULES) -> list[tuple[str, int]]:
     """Outcomes by the code under test, of one batch."""
     events = [(start + at, row) for at, row in enumerate(part) if row.event_id is not None]
     ticks = [(start + at, min(row.played_at, row.appended_at)) for at, row in enumerate(part) if row.event_id is None]
@@ -74,30 +95,40 @@ def decided(memory: Memory, part: list[Row], start: int) -> list[tuple[str, int]
             id_tail=column([7] * len(events), np.uint64),
             played_at=column([row.played_at for _, row in events]),
             ms_played=column([row.ms_played for _, row in events]),
+            listens=Listens(
+                offset=column([offset for offset, _ in events]),
+                user_id=column([row.listen[0] for _, row in events]),
+                track_id=column([row.listen[1] for _, row in events]),
+                played_at=column([row.played_at for _, row in events]),
+                service=column(["cab".index(row.service) for _, row in events], np.int32),
+                services=("c", "a", "b"),
+            ),
         ),
         ticks,
         start + len(part),
-        RULES,
+        rules,
     )
     labels = [Outcome(code).label for code in decisions.outcome.tolist()]
     return list(zip(labels, decisions.first_offset.tolist(), strict=True))
 
 
+@pytest.mark.parametrize("mode", ["off", "mark", "drop"])
 @settings(max_examples=400, deadline=None)
 @given(st.lists(rows, max_size=60), st.lists(st.integers(1, 25), min_size=1), st.data())
 def test_any_split_into_batches_and_any_forgetting_gives_what_the_rules_say(
-    log: list[Row], sizes: list[int], data: st.DataObject
+    mode: str, log: list[Row], sizes: list[int], data: st.DataObject
 ) -> None:
-    model, memory = Model(), Memory()
+    model, memory = Model(mode), Memory()
     expected = [model.see(offset, row) for offset, row in enumerate(log)]
     found: list[tuple[str, int]] = []
     at, batch = 0, 0
     while at < len(log):
         size = sizes[batch % len(sizes)]
-        found += decided(memory, log[at : at + size], at)
+        found += decided(memory, log[at : at + size], at, NEAR_RULES[mode])
         at, batch = at + size, batch + 1
         if data.draw(st.booleans()):
-            forget(memory, RULES)
+            memory.near._lasting = -1000  # forget whatever may be forgotten, however little it is
+            forget(memory, NEAR_RULES[mode])
     assert found == [outcome for outcome in expected if outcome is not None]
     assert memory.watermark == model.watermark
 
@@ -148,3 +179,58 @@ def test_a_storm_of_one_id_in_one_batch_is_one_event() -> None:
     outcomes = one_by_one([at(0)] * 5000)
     assert outcomes[0] == ("accepted", 0)
     assert set(outcomes[1:]) == {("duplicate", 0)}
+
+
+def reported(minute: int, event_id: int, service: str, track: int = 1) -> Row:
+    return replace(at(minute, event_id), service=service, listen=(1, track))
+
+
+def near(log: list[Row], mode: str = "drop") -> list[tuple[str, int]]:
+    return decided(Memory(), log, 0, NEAR_RULES[mode])
+
+
+def test_another_service_s_report_of_a_listen_is_suspect_up_to_the_tolerance() -> None:
+    #   a reports at 0 ── tolerance 8 ── b at 8 is taken for the same listen, at 9 for another
+    assert near([reported(0, 1, "a"), reported(8, 2, "b")]) == [("accepted", 0), ("suspect", 0)]
+    assert near([reported(0, 1, "a"), reported(9, 2, "b")])[1] == ("accepted", 1)
+    assert near([reported(8, 1, "a"), reported(0, 2, "b")])[1] == ("suspect", 0)
+
+
+def test_where_near_duplicates_are_marked_they_count_and_name_the_row_they_repeat() -> None:
+    assert near([reported(0, 1, "a"), reported(8, 2, "b")], "mark") == [("accepted", 0), ("accepted", 0)]
+    assert near([reported(0, 1, "a"), reported(8, 2, "b")], "off") == [("accepted", 0), ("accepted", 1)]
+
+
+def test_a_song_on_repeat_and_another_track_are_no_near_duplicates() -> None:
+    assert {outcome for outcome, _ in near([reported(second, second, "a") for second in range(0, 20, 4)])} == {"accepted"}
+    assert near([reported(0, 1, "a"), reported(1, 2, "b", track=2)])[1] == ("accepted", 1)
+
+
+def test_a_suspect_makes_no_suspects() -> None:
+    #   a at 0, b at 6 is suspect of it, c at 12 is within the tolerance of b only
+    assert near([reported(0, 1, "a"), reported(6, 2, "b"), reported(12, 3, "c")])[2] == ("accepted", 2)
+
+
+def test_of_several_rows_the_nearest_is_meant_and_of_equally_near_ones_the_earliest() -> None:
+    log = [reported(0, 1, "a"), reported(10, 2, "a"), reported(4, 3, "b"), reported(5, 4, "b")]
+    assert near(log)[2:] == [("suspect", 0), ("suspect", 0)]
+    assert near([reported(0, 1, "a"), reported(10, 2, "a"), reported(6, 3, "b")])[2] == ("suspect", 1)
+
+
+def test_a_copy_of_a_suspect_is_a_duplicate_of_it() -> None:
+    assert near([reported(0, 1, "a"), reported(8, 2, "b"), reported(8, 2, "b")])[2] == ("duplicate", 1)
+
+
+def test_what_was_skipped_or_late_has_no_near_duplicates() -> None:
+    short = replace(reported(0, 1, "a"), ms_played=4)
+    assert near([short, reported(1, 2, "b")])[1] == ("accepted", 1)
+    late = replace(reported(0, 1, "a"), appended_at=T0 + 50)
+    assert near([at(50, 9), late, replace(reported(21, 2, "b"), appended_at=T0 + 51)])[1:] == [("late", 1), ("accepted", 2)]
+
+
+def test_rows_that_no_near_duplicate_can_meet_any_more_are_forgotten() -> None:
+    memory = Memory()
+    for minute in range(0, 60_000, 3):  # the watermark passes them by grace + tolerance = 38
+        decided(memory, [reported(minute, minute, "a", track=minute)], minute // 3, NEAR_RULES["mark"])
+        memory.near.forget_before(NEAR_RULES["mark"].near_since(memory.watermark))
+    assert memory.near.size < 1_200

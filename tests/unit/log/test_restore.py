@@ -28,15 +28,20 @@ RULES = Rules(
     max_ahead_ms=2000,
     min_play_ms=5,
     plausibility="-",
+    near_duplicates="drop",
+    near_tolerance_ms=800,
 )
 TOPIC = "plays"
 
 items: st.SearchStrategy[Item] = st.one_of(
     st.builds(
-        lambda number, ago, short: record(event(number, played_at=NOON - ago, ms_played=4 if short else 90_000)),
+        lambda number, ago, short, service: record(
+            event(number, user_id=1 + number % 2, played_at=NOON - ago, ms_played=4 if short else 90_000, service=service)
+        ),
         st.integers(1, 8),
         st.integers(-1500, 14_000),
         st.booleans(),
+        st.sampled_from(["one", "two", "three"]),
     ),
     st.builds(lambda ago: tick(NOON - ago), st.integers(0, 12_000)),
     st.just((b"bad", b"poison", [])),
@@ -79,6 +84,7 @@ def test_restarts_rogue_records_and_any_split_leave_the_same_rows(
             memory = restore_memory(disturbed, TOPIC, 0, RULES).memory
             assert memory.next_offset == at
         if data.draw(st.booleans()):
+            memory.near._lasting = -1000
             forget(memory, RULES)
         size = sizes[batch % len(sizes)]
         written(disturbed, memory, source[at : at + size], at, stamps[at : at + size])
