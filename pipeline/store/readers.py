@@ -23,6 +23,9 @@ from pipeline.rules import differences
 from pipeline.store.records import Record, Rows, frame_of, rows_in
 from pipeline.store.tables import rows_of
 
+_STORED = [outcome.label for outcome in (Outcome.ACCEPTED, Outcome.LATE, Outcome.SUSPECT)]
+"""Outcomes of rows in the table `plays`."""
+
 
 @dataclass
 class PlaysReader:
@@ -60,7 +63,9 @@ class PlaysReader:
 
 def _play_rows(where: str, partition: int, frame: pl.DataFrame) -> Rows:
     renamed = frame.rename({"offset": "source_offset"})
-    stored = renamed.filter(pl.col("outcome").is_in([Outcome.ACCEPTED.label, Outcome.LATE.label]))
+    stored = renamed.filter(pl.col("outcome").is_in(_STORED)).with_columns(
+        pl.when(pl.col("first_offset") != pl.col("source_offset")).then("first_offset").alias("suspect_of")
+    )
     duplicates = renamed.filter(pl.col("outcome") == Outcome.DUPLICATE.label)
     return [
         (name, rows_in(where, name, chosen, source_partition=partition))

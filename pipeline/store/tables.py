@@ -26,11 +26,14 @@ PLAYS_COLUMNS = {
     "service": pa.large_string(),
     "country": pa.large_string(),
     "outcome": pa.large_string(),
+    "suspect_of": pa.uint64(),
 }
+NULLABLE = {"suspect_of"}
+"""Columns that may be null, or left out."""
 SCHEMAS: dict[str, pa.Schema] = {
     "plays": pa.schema(PLAYS_COLUMNS),
     "duplicates": pa.schema(
-        {name: kind for name, kind in PLAYS_COLUMNS.items() if name not in ("ms_played", "outcome")}
+        {name: kind for name, kind in PLAYS_COLUMNS.items() if name not in ("ms_played", "outcome", "suspect_of")}
         | {"first_offset": pa.uint64()}
     ),
     "batches": pa.schema(
@@ -83,11 +86,11 @@ def table_of(name: str, columns: Mapping[str, Any], length: int) -> pa.Table:
     """
     arrays = []
     for field in SCHEMAS[name]:
-        value = columns[field.name]
+        value = pa.nulls(length, field.type) if field.name in NULLABLE - columns.keys() else columns[field.name]
         if not isinstance(value, pa.Array | pa.ChunkedArray):
             # By polars: pa.scalar() and pa.array() would import pandas, which takes seconds and 50 MB.
             value = pl.repeat(value, length, dtype=_WIDE.get(field.type, pl.Int64), eager=True).to_arrow()
-        if value.null_count:
+        if value.null_count and field.name not in NULLABLE:
             raise ValueError(f"{value.null_count} nulls in {field.name}, which has none in {name}")
         arrays.append(uuids(value) if field.type == UUID else value.cast(field.type))
     return pa.table(arrays, schema=SCHEMAS[name])

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.outcomes import Outcome
 from pipeline.rules import Rules
@@ -73,6 +73,8 @@ class PartitionFold:
     """(pane start, artist_id) → accepted plays."""
     remembered: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     """event_id → (slot of played_at, offset): of several sightings the greatest slot, then the earliest."""
+    reported: dict[tuple[int, int], list[tuple[int, str, int]]] = field(default_factory=dict)
+    """(user_id, track_id) → (played_at, service, offset) of accepted rows that are no near-duplicates, in log order."""
 
     def add(self, offset: int, appended_at: int, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Fold the next record in. Offsets that are passed over hold no record."""
@@ -125,12 +127,34 @@ class PartitionFold:
         elif event["ms_played"] < rules.min_play_ms:
             outcome = Outcome.SKIPPED
         else:
-            outcome = Outcome.ACCEPTED
+            first_offset = self._nearest_report(event, offset)
+            repeats = first_offset != offset and rules.near_duplicates == "drop"
+            outcome = Outcome.SUSPECT if repeats else Outcome.ACCEPTED
+        if outcome is Outcome.ACCEPTED:
             self.panes[event_time // rules.pane_ms * rules.pane_ms, event["artist_id"]] += 1
         if outcome is not Outcome.DUPLICATE and (seen is None or slot > seen[0]):
             self.remembered[event_id] = (slot, offset)
         self.rows.add(offset, first_offset, appended_at, event_time, event, outcome)
         return outcome
+
+    def _nearest_report(self, event: dict[str, Any], offset: int) -> int:
+        """The offset of the row whose listen another service reports here: the nearest, then the earliest; else its own."""
+        rules, played_at, service = self.rules, event["played_at"], event["service"]
+        if rules.near_duplicates == "off":
+            return offset
+        group = event["user_id"], event["track_id"]
+        near = [
+            (abs(played_at - other), place)
+            for other, by, place in self.reported.get(group, ())
+            if by != service and abs(played_at - other) <= rules.near_tolerance_ms
+        ]
+        if near:
+            return min(near)[1]
+        # What every later event would be late beside is let go, or a robot's plays would be looked through for ever.
+        oldest = self.watermark - rules.grace_ms - rules.near_tolerance_ms
+        kept = [row for row in self.reported.get(group, ()) if row[0] >= oldest]
+        self.reported[group] = [*kept, (played_at, service, offset)]
+        return offset
 
 
 @dataclass(slots=True)
@@ -197,5 +221,6 @@ def recompute(
         adds[partition](offset, appended_at, key, value, headers)
     for fold, end in zip(folds, ends, strict=True):
         fold.pass_over(end)
+        fold.reported.clear()
         fold.remembered.clear()  # the largest part of the memory, and not needed once the log is read
     return Recomputed(rules, window_ms, top_k, shards, ends, folds)

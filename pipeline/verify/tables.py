@@ -38,7 +38,7 @@ _TYPES = {name: pa.string() for name in ("platform", "service", "country", "outc
 TIMES = {"event_time", "played_at", "sent_at", "appended_at", "pane", "window_end", "watermark"}
 _EVENT = ("event_id", "user_id", "artist_id", "track_id", "event_time", "played_at", "sent_at", "appended_at")
 _ABOUT = ("platform", "service", "country")
-PLAYS = Shape("plays", ("source_partition", "source_offset"), (*_EVENT, "ms_played", *_ABOUT, "outcome"))
+PLAYS = Shape("plays", ("source_partition", "source_offset"), (*_EVENT, "ms_played", *_ABOUT, "outcome", "suspect_of"))
 DUPLICATES = Shape("duplicates", ("source_partition", "source_offset"), (*_EVENT, "first_offset", *_ABOUT))
 COUNTS = Shape("artist_counts", ("pane", "artist_id", "source_partition"), ("plays",))
 TOPS = Shape("top_artists", ("window_end", "shard", "rank"), ("artist_id", "plays", "final"))
@@ -84,9 +84,12 @@ def expected(recomputed: Recomputed) -> Expected:
         rows = rows.append_column("source_partition", pa.array([fold.partition] * len(fold.rows), pa.int64()))
         is_duplicate = pc.equal(outcome, Outcome.DUPLICATE)
         duplicates.append(rows.filter(is_duplicate).select(DUPLICATES.columns))
-        stored = rows.filter(pc.is_in(outcome, pa.array([Outcome.ACCEPTED, Outcome.LATE], pa.int8())))
-        codes = stored.column("outcome")
-        plays.append(stored.drop_columns("outcome").append_column("outcome", labels.take(codes)).select(PLAYS.columns))
+        stored = rows.filter(pc.is_in(outcome, pa.array([Outcome.ACCEPTED, Outcome.LATE, Outcome.SUSPECT], pa.int8())))
+        codes, first = stored.column("outcome"), stored.column("first_offset")
+        other = pc.not_equal(first, stored.column("source_offset"))
+        stored = stored.drop_columns("outcome").append_column("outcome", labels.take(codes))
+        stored = stored.append_column("suspect_of", pc.if_else(other, first, None))
+        plays.append(stored.select(PLAYS.columns))
     return Expected(
         plays=pa.concat_tables(plays).cast(PLAYS.schema),
         duplicates=pa.concat_tables(duplicates).cast(DUPLICATES.schema),

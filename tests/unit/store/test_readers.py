@@ -43,6 +43,18 @@ def test_a_record_becomes_plays_duplicates_and_one_batch() -> None:
     }
 
 
+def test_what_another_service_reported_already_is_stored_with_the_row_it_repeats() -> None:
+    rows = [play(0), play(1, first_offset=0), play(2, "suspect", first_offset=0), play(3, "late")]
+    read = dict(PlaysReader(RULES).read(record(0, plays(0, rows, RULES))) or [])
+    assert read["plays"].select(["outcome", "suspect_of"]).to_pylist() == [
+        {"outcome": "accepted", "suspect_of": None},
+        {"outcome": "accepted", "suspect_of": 0},
+        {"outcome": "suspect", "suspect_of": 0},
+        {"outcome": "late", "suspect_of": None},
+    ]
+    assert read["batches"].to_pylist()[0]["suspect"] == 1
+
+
 @pytest.mark.parametrize("value", [b"", None])
 def test_a_record_of_ticks_alone_may_be_empty(value: bytes | None) -> None:
     made, _ = plays(0, [], RULES, ticks=3, watermark=T0)
