@@ -76,6 +76,16 @@ rows = st.builds(
     listen=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     service=st.sampled_from("abc"),
 )
+close = st.builds(
+    Row,
+    event_id=st.integers(0, 40),
+    played_at=st.integers(T0, T0 + 40),
+    appended_at=st.integers(T0 + 35, T0 + 45),
+    ms_played=st.integers(4, 9),
+    listen=st.tuples(st.just(1), st.integers(1, 2)),
+    service=st.sampled_from("abc"),
+)
+"""Reports that lie close enough together for the near-duplicate rule."""
 
 
 def decided(memory: Memory, part: list[Row], start: int, rules: Rules = RULES) -> list[tuple[str, int]]:
@@ -114,7 +124,11 @@ def decided(memory: Memory, part: list[Row], start: int, rules: Rules = RULES) -
 
 @pytest.mark.parametrize("mode", ["off", "mark", "drop"])
 @settings(max_examples=400, deadline=None)
-@given(st.lists(rows, max_size=60), st.lists(st.integers(1, 25), min_size=1), st.data())
+@given(
+    st.one_of(st.lists(rows, max_size=60), st.lists(close, max_size=60)),
+    st.lists(st.integers(1, 25), min_size=1),
+    st.data(),
+)
 def test_any_split_into_batches_and_any_forgetting_gives_what_the_rules_say(
     mode: str, log: list[Row], sizes: list[int], data: st.DataObject
 ) -> None:

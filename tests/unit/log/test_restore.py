@@ -46,6 +46,15 @@ items: st.SearchStrategy[Item] = st.one_of(
     st.builds(lambda ago: tick(NOON - ago), st.integers(0, 12_000)),
     st.just((b"bad", b"poison", [])),
 )
+close = st.builds(
+    lambda number, played_at, service: record(
+        event(number, user_id=1 + number % 2, played_at=NOON - 11_000 + played_at, service=service)
+    ),
+    st.integers(1, 40),
+    st.integers(-2_000, 2_000),
+    st.sampled_from(["one", "two", "three"]),
+)
+"""Reports that lie close enough together for the near-duplicate rule."""
 
 
 def written(log: MemoryLog, memory: Memory, part: list[Item], start: int, stamps: list[int]) -> None:
@@ -66,7 +75,9 @@ def rows_of(log: MemoryLog) -> list[dict[str, Any]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(items, min_size=1, max_size=50), st.lists(st.integers(1, 12), min_size=1), st.data())
+@given(
+    st.lists(st.one_of(items, close, close), min_size=1, max_size=50), st.lists(st.integers(1, 12), min_size=1), st.data()
+)
 def test_restarts_rogue_records_and_any_split_leave_the_same_rows(
     source: list[Item], sizes: list[int], data: st.DataObject
 ) -> None:

@@ -17,6 +17,13 @@ EVENTS = st.tuples(
     st.integers(-6, 80),
     st.sampled_from([29_999, 30_000]),
 )
+# Reports that lie close enough together for the near-duplicate rule.
+CLOSE = st.tuples(
+    st.sampled_from([f"{id_}{user}{service}" for id_ in "ghijklm" for user in "12" for service in "xy"]),
+    st.integers(0, 25),
+    st.integers(-2, 2),
+    st.sampled_from([29_999, 30_000, 30_000, 30_000]),
+)
 TICKS = st.tuples(st.just("tick"), st.integers(0, 200), st.integers(-5, 20), st.just(0))
 
 
@@ -72,7 +79,7 @@ def record(step: tuple[str, int, int, int]) -> Record:
 
 @pytest.mark.parametrize("near", ["off", "mark", "drop"])
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.one_of(EVENTS, EVENTS, EVENTS, TICKS), max_size=25))
+@given(st.one_of(st.lists(st.one_of(EVENTS, EVENTS, EVENTS, TICKS), max_size=25), st.lists(CLOSE, max_size=25)))
 def test_the_fold_agrees_with_looking_back_over_everything(
     near: Literal["off", "mark", "drop"], steps: list[tuple[str, int, int, int]]
 ) -> None:

@@ -1,11 +1,13 @@
 """The rules on timelines of a few seconds: horizon 60 s, grace 10 s, slots and panes of 10 s, 5 s ahead at most."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
 from pipeline.verify.partitioner import partition_of
 from pipeline.verify.recompute import Record, recompute, tick_of
+from pipeline.verify.tables import expected
 from tests.unit.verify.logs import BASE, RULES, body, fields, log, outcomes, play, tick, watermarks
 
 
@@ -205,3 +207,21 @@ def test_a_silent_partition_holds_the_global_watermark_back() -> None:
         (BASE + 10_000, [(1, 1)]),
         (BASE + 20_000, [(1, 1)]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("near", "outcome", "plays"), [("off", "accepted", 2), ("mark", "accepted", 2), ("drop", "suspect", 1)]
+)
+def test_another_service_s_report_is_stored_with_the_row_that_it_repeats(
+    near: Literal["off", "mark", "drop"], outcome: str, plays: int
+) -> None:
+    #  s   0          21
+    #      a by ours  b by theirs: the same listen, as the rule sees it
+    rules = replace(RULES, near_duplicates=near, near_tolerance_ms=30_000)
+    result = log(play("a", 0), play("b", 21, service="theirs"), rules=rules)
+    stored = expected(result).plays.select(["source_offset", "outcome", "suspect_of"]).to_pylist()
+    assert stored == [
+        {"source_offset": 0, "outcome": "accepted", "suspect_of": None},
+        {"source_offset": 1, "outcome": outcome, "suspect_of": None if near == "off" else 0},
+    ]
+    assert sum(result.folds[0].panes.values()) == plays
