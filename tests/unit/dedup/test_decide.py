@@ -229,6 +229,7 @@ def test_of_several_rows_the_nearest_is_meant_and_of_equally_near_ones_the_earli
     log = [reported(0, 1, "a"), reported(10, 2, "a"), reported(4, 3, "b"), reported(5, 4, "b")]
     assert near(log)[2:] == [("suspect", 0), ("suspect", 0)]
     assert near([reported(0, 1, "a"), reported(10, 2, "a"), reported(6, 3, "b")])[2] == ("suspect", 1)
+    assert near([reported(0, 1, "a"), reported(0, 2, "a"), reported(4, 3, "b")])[2] == ("suspect", 0)
 
 
 def test_a_copy_of_a_suspect_is_a_duplicate_of_it() -> None:

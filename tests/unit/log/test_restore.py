@@ -1,7 +1,8 @@
 """The log is the state: from any point, a restored worker goes on as if it had never stopped."""
 
 import io
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import fastavro
 import pytest
@@ -57,12 +58,12 @@ close = st.builds(
 """Reports that lie close enough together for the near-duplicate rule."""
 
 
-def written(log: MemoryLog, memory: Memory, part: list[Item], start: int, stamps: list[int]) -> None:
+def written(log: MemoryLog, memory: Memory, part: list[Item], start: int, stamps: list[int], rules: Rules = RULES) -> None:
     """One classified batch to the log, as the worker does it."""
     raw = batch_bytes(part, start, timestamps=stamps)
-    result = classify(memory, decode(walk(raw), start, 0, 1, RULES.max_ahead_ms), RULES)
+    result = classify(memory, decode(walk(raw), start, 0, 1, rules.max_ahead_ms), rules)
     at = log.bounds(TOPIC, 0)[1]
-    log.append(TOPIC, 0, result.value, result.headers(at, RULES.fingerprint).encode(), result.watermark)
+    log.append(TOPIC, 0, result.value, result.headers(at, rules.fingerprint).encode(), result.watermark)
 
 
 def rows_of(log: MemoryLog) -> list[dict[str, Any]]:
@@ -74,31 +75,35 @@ def rows_of(log: MemoryLog) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.parametrize("near", ["mark", "drop"])
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.one_of(items, close, close), min_size=1, max_size=50), st.lists(st.integers(1, 12), min_size=1), st.data()
+    st.one_of(st.lists(items, min_size=1, max_size=50), st.lists(close, min_size=10, max_size=50)),
+    st.lists(st.integers(1, 12), min_size=1),
+    st.data(),
 )
 def test_restarts_rogue_records_and_any_split_leave_the_same_rows(
-    source: list[Item], sizes: list[int], data: st.DataObject
+    near: Literal["mark", "drop"], source: list[Item], sizes: list[int], data: st.DataObject
 ) -> None:
+    rules = replace(RULES, near_duplicates=near)
     stamps = [NOON - 12_000 + 250 * number for number in range(len(source))]  # appended as time goes by
     undisturbed, disturbed = MemoryLog(), MemoryLog()
     memory = Memory()
     for at in range(len(source)):
-        written(undisturbed, memory, source[at : at + 1], at, stamps[at : at + 1])
+        written(undisturbed, memory, source[at : at + 1], at, stamps[at : at + 1], rules)
     memory, at, batch = Memory(), 0, 0
     while at < len(source):
         if data.draw(st.booleans()):
             rogue = PlaysHeaders(10_000, 0, 0, (1, 0, 0, 0, 0, 0), 0, 0, 2**40, "other").encode()
             disturbed.append(TOPIC, 0, b"not even avro", rogue, data.draw(st.sampled_from([0, 2**40, NOON])))
         if data.draw(st.booleans()):
-            memory = restore_memory(disturbed, TOPIC, 0, RULES).memory
+            memory = restore_memory(disturbed, TOPIC, 0, rules).memory
             assert memory.next_offset == at
         if data.draw(st.booleans()):
             memory.near._lasting = -1000
-            forget(memory, RULES)
+            forget(memory, rules)
         size = sizes[batch % len(sizes)]
-        written(disturbed, memory, source[at : at + size], at, stamps[at : at + size])
+        written(disturbed, memory, source[at : at + size], at, stamps[at : at + size], rules)
         at, batch = at + size, batch + 1
     assert rows_of(disturbed) == rows_of(undisturbed)
 
@@ -106,7 +111,7 @@ def test_restarts_rogue_records_and_any_split_leave_the_same_rows(
 def test_a_worker_with_other_rules_refuses_and_names_the_difference() -> None:
     log = MemoryLog()
     written(log, Memory(), [record(event(1))], 0, [NOON])
-    other = Rules(**{**{name: getattr(RULES, name) for name in RULES.__slots__}, "grace_ms": 4000})
+    other = replace(RULES, grace_ms=4000)
     with pytest.raises(RefusedError, match=r"grace_ms: 3000 in the log, 4000 here"):
         restore_memory(log, TOPIC, 0, other)
 
