@@ -47,9 +47,11 @@ def check_of(name: str, expected: int, agreed: int, sentences: Iterable[str]) ->
 class KindTruth:
     """What became of one kind of the ledger's rows.
 
-    `kind` is `play` for originals. `published`: rows in the ledger; `in_log`: of them, those the log holds; the rest
-    says how these ended: `caught` as duplicates, `late`, `missed` (accepted or skipped, as if they were originals),
-    `invalid`. Of originals none of the first sort is a fault but `wrongly_dropped`, which ended as duplicates.
+    `kind` is `play`, or the name of a look-alike, for originals. `published`: rows in the ledger; `in_log`: of them, those
+    the log holds; the rest says how these ended. Of copies: `caught` as duplicates (a cross_service copy: as a
+    near-duplicate, whatever the rules make of it), `late`, `missed` (as if they were originals), `invalid`; and of cross_service copies
+    `skipped`, too short to be judged. Of originals the faults are `wrongly_dropped`, which ended as duplicates, and
+    `wrongly_suspected`, which were taken for near-duplicates.
     """
 
     kind: str
@@ -60,21 +62,29 @@ class KindTruth:
     missed: int
     invalid: int
     wrongly_dropped: int
+    wrongly_suspected: int = 0
+    skipped: int = 0
+    is_original: bool = False
 
     @property
     def recall(self) -> float | None:
-        """Share of the kind's copies in the log that ended as duplicates; None for originals and where there is none."""
-        return self.caught / self.in_log if self.in_log and self.kind != "play" else None
+        """Share of the kind's copies in the log that were caught, of cross_service copies of those that would have counted;
+        None for originals and where there is none."""
+        judged = self.caught + self.missed if self.kind == "cross_service" else self.in_log
+        return self.caught / judged if judged and not self.is_original else None
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
     """The ledger's account of the duplicates. `duplicates`: outcomes of ids that the ledger knows, `copies`: of them,
-    those that are truly copies; `unknown`: records of ids that no ledger knows."""
+    those that are truly copies; `suspects` and `suspected_copies`: the same of near-duplicates; `unknown`: records of ids
+    that no ledger knows."""
 
     kinds: tuple[KindTruth, ...]
     duplicates: int
     copies: int
+    suspects: int
+    suspected_copies: int
     late_plays: int
     unknown: int
     unreadable: tuple[str, ...] = ()
@@ -82,6 +92,11 @@ class Truth:
     @property
     def precision(self) -> float | None:
         return self.copies / self.duplicates if self.duplicates else None
+
+    @property
+    def near_precision(self) -> float | None:
+        """Share of near-duplicates that are truly another service's copies."""
+        return self.suspected_copies / self.suspects if self.suspects else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +133,7 @@ class Verdict:
         document = asdict(self) | {"exact": self.exact, "sentence": self.sentence}
         document["checks"] = [asdict(check) | {"exact": check.exact} for check in self.checks]
         if self.truth is not None:
-            document["truth"]["precision"] = self.truth.precision
+            document["truth"] |= {"precision": self.truth.precision, "near_precision": self.truth.near_precision}
             document["truth"]["kinds"] = [asdict(kind) | {"recall": kind.recall} for kind in self.truth.kinds]
         return document
 
@@ -167,16 +182,21 @@ def _share(value: float) -> str:
 
 
 def _render_truth(truth: Truth, console: Console) -> None:
+    near = truth.suspects > 0 or any(kind.kind == "cross_service" for kind in truth.kinds)
     table = Table()
-    for heading in ("kind", "sent", "in log", "caught", "late", "missed", "invalid", "wrongly\ndropped", "recall"):
-        table.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=heading == "kind")
     for kind in truth.kinds:
-        numbers = (kind.published, kind.in_log, kind.caught, kind.late, kind.missed, kind.invalid, kind.wrongly_dropped)
-        plain = [f"{number:,}" for number in numbers]
-        if kind.kind == "play":
-            plain[2] = plain[4] = "–"
-        recall = "–" if kind.recall is None else _share(kind.recall)
-        table.add_row(kind.kind, *plain, recall)
+        of_copies = {"caught": kind.caught, "missed": kind.missed, "skipped": kind.skipped}
+        numbers = {"sent": kind.published, "in log": kind.in_log, "late": kind.late, **of_copies, "invalid": kind.invalid}
+        numbers["wrongly\ndropped"] = kind.wrongly_dropped
+        if near:
+            numbers["wrongly\nsuspected"] = kind.wrongly_suspected
+        else:
+            del numbers["skipped"]
+        if not table.columns:
+            for heading in ("kind", *numbers, "recall"):
+                table.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=heading == "kind")
+        plain = ("–" if kind.is_original and name in of_copies else f"{number:,}" for name, number in numbers.items())
+        table.add_row(kind.kind, *plain, "–" if kind.recall is None else _share(kind.recall))
     console.print(table)
     precision = "–" if truth.precision is None else _share(truth.precision)
     console.print(
@@ -184,5 +204,11 @@ def _render_truth(truth: Truth, console: Console) -> None:
         f"{truth.late_plays:,} plays late; {truth.unknown:,} records of ids that no ledger knows",
         highlight=False,
     )
+    if truth.near_precision is not None:
+        console.print(
+            f"near-duplicates: precision {_share(truth.near_precision)} ({truth.suspected_copies:,} of {truth.suspects:,} "
+            "are another service's copies by the ledger)",
+            highlight=False,
+        )
     for name in truth.unreadable:
         console.print(f"ledger file left out, it is no whole Parquet file: {name}", style="yellow", markup=False)

@@ -1,27 +1,31 @@
 """The ledger against small logs: what was acknowledged must be there, what failed must not, and who is the original."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipeline.verify.ledger import COLUMNS, judge, load, log_frame
+from pipeline.verify.ledger import SCHEMA, judge, load, log_frame
 from pipeline.verify.recompute import Recomputed, Record
 from pipeline.verify.verdict import Check, KindTruth, Truth
-from tests.unit.verify.logs import log, play, tick
+from tests.unit.verify.logs import RULES, log, play, tick
 
-Row = tuple[str, str, str, int | None, int | None]
+Row = tuple[Any, ...]
 
 
 def row(name: str, kind: str, offset: int | None, status: str = "acknowledged") -> Row:
     return name, kind, status, None if offset is None else 0, offset
 
 
+def cross(name: str, offset: int, original: str) -> Row:
+    """Another service's report of the listen that `original` reports."""
+    return name, "cross_service", "acknowledged", 0, offset, original.encode().ljust(16, b".")
+
+
 def judged(result: Recomputed, *rows: Row) -> tuple[dict[str, KindTruth], Truth, Check]:
     ledger = pl.DataFrame(
-        [(name.encode().ljust(16, b"."), *rest) for name, *rest in rows],
-        schema=dict(zip(COLUMNS, (pl.Binary, pl.String, pl.String, pl.Int64, pl.Int64), strict=True)),
-        orient="row",
+        [(name.encode().ljust(16, b"."), *(*rest, None, None)[:6]) for name, *rest in rows], schema=SCHEMA, orient="row"
     )
     truth, check = judge(ledger, log_frame(result), result.ends, [])
     return {kind.kind: kind for kind in truth.kinds}, truth, check
@@ -56,7 +60,9 @@ RIGHT = (
 def test_a_right_ledger_is_exact_and_every_copy_is_caught() -> None:
     kinds, truth, check = judged(log(*records()), *RIGHT)
     assert check == Check("ledger", 7, 7, 0)
-    assert kinds["play"] == KindTruth("play", 4, 4, caught=0, late=1, missed=0, invalid=0, wrongly_dropped=0)
+    assert kinds["play"] == KindTruth(
+        "play", 4, 4, caught=0, late=1, missed=0, invalid=0, wrongly_dropped=0, is_original=True
+    )
     assert kinds["client_double_send"] == KindTruth("client_double_send", 1, 1, 1, 0, 0, 0, 0)
     assert kinds["producer_retry"] == KindTruth("producer_retry", 2, 2, 2, 0, 0, 0, 0)
     assert (truth.precision, kinds["producer_retry"].recall, truth.late_plays, truth.unknown) == (1.0, 1.0, 1, 0)
@@ -135,7 +141,7 @@ def test_copies_past_the_horizon_are_late_or_missed_and_lower_the_recall() -> No
 def test_an_original_that_ended_as_a_duplicate_would_be_wrongly_dropped() -> None:
     result = log(play("a", 0), play("a", 0, at=1))
     lying = log_frame(result).with_columns(outcome=pl.lit(1, pl.Int64))
-    ledger = pl.DataFrame([(b"a".ljust(16, b"."), "play", "acknowledged", 0, 0)], schema=COLUMNS, orient="row")
+    ledger = pl.DataFrame([(b"a".ljust(16, b"."), "play", "acknowledged", 0, 0, None, None)], schema=SCHEMA, orient="row")
     truth, _ = judge(ledger, lying, [1], [])
     assert (truth.kinds[0].wrongly_dropped, truth.precision) == (1, 0.0)
 
@@ -155,3 +161,54 @@ def test_files_of_producers_that_were_killed_are_named(tmp_path: Path) -> None:
     found = load(tmp_path)
     assert found is not None
     assert (found[0].height, found[1]) == (1, ["2.parquet"])
+
+
+NEAR = replace(RULES, near_duplicates="drop", near_tolerance_ms=30_000)
+
+
+def test_another_service_s_copies_are_caught_or_missed_by_what_they_copy() -> None:
+    #  s       0  21    90     141             200       203 (29 s)
+    #  offset  0  1     2      3               4         5
+    #          a  a2    b      b2 too far off  c skipped c2 skipped
+    short = {"ms_played": 29_000, "track_id": 9}
+    result = log(
+        play("a", 0),
+        play("a2", 21, service="theirs"),
+        play("b", 90),
+        play("b2", 141, service="theirs"),
+        play("c", 200, **short),
+        play("c2", 203, service="theirs", **short),
+        rules=NEAR,
+    )
+    kinds, truth, check = judged(
+        result,
+        *(row("a", "play", 0), cross("a2", 1, "a"), row("b", "play", 2), cross("b2", 3, "b")),
+        *(row("c", "play", 4), cross("c2", 5, "c")),
+    )
+    assert check.exact
+    theirs = kinds["cross_service"]
+    assert (theirs.published, theirs.in_log, theirs.caught, theirs.missed, theirs.skipped) == (3, 3, 1, 1, 1)
+    assert theirs.recall == 0.5
+    assert (truth.suspects, truth.near_precision, kinds["play"].wrongly_suspected) == (1, 1.0, 0)
+
+
+def test_a_play_that_is_taken_for_another_service_s_copy_is_wrongly_suspected_under_its_own_name() -> None:
+    #  two people on one account play the same track on two services
+    result = log(play("a", 0), play("b", 21, service="theirs"), rules=NEAR)
+    other = ("b", "play", "acknowledged", 0, 1, None, "shared_account")
+    kinds, truth, _ = judged(result, row("a", "play", 0), other)
+    assert (kinds["play"].published, kinds["shared_account"].published) == (1, 1)
+    assert kinds["shared_account"].wrongly_suspected == 1
+    assert (kinds["shared_account"].recall, truth.near_precision) == (None, 0.0)
+
+
+def test_a_report_that_overtook_the_play_it_copies_trades_kinds_with_it() -> None:
+    result = log(play("a2", 21, service="theirs"), play("a", 20), rules=NEAR)
+    kinds, _, _ = judged(result, cross("a2", 0, "a"), row("a", "play", 1))
+    assert (kinds["cross_service"].caught, kinds["play"].wrongly_suspected) == (1, 0)
+
+
+def test_a_report_of_a_play_that_came_too_late_is_the_listen_that_counts() -> None:
+    result = log(play("x", 100, track_id=8), play("a", 50, at=101), play("a2", 95, service="theirs"), rules=NEAR)
+    kinds, _, _ = judged(result, row("x", "play", 0), row("a", "play", 1), cross("a2", 2, "a"))
+    assert (kinds["play"].in_log, kinds["play"].late, kinds["cross_service"].late) == (2, 0, 1)

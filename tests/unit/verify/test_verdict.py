@@ -7,7 +7,14 @@ from rich.console import Console
 from pipeline.verify.verdict import Check, KindTruth, Truth, Verdict
 
 TRUTH = Truth(
-    (KindTruth("play", 9, 9, 0, 1, 0, 0, 0), KindTruth("producer_retry", 4, 4, 3, 1, 0, 0, 0)), 3, 3, 1, 0, ("cut.parquet",)
+    (KindTruth("play", 9, 9, 0, 1, 0, 0, 0, is_original=True), KindTruth("producer_retry", 4, 4, 3, 1, 0, 0, 0)),
+    duplicates=3,
+    copies=3,
+    suspects=0,
+    suspected_copies=0,
+    late_plays=1,
+    unknown=0,
+    unreadable=("cut.parquet",),
 )
 EXACT = Verdict("live", 12, 1, {"accepted": 8, "duplicate": 3}, 1_767_225_600_000, (Check("plays", 8, 8, 0),), TRUTH)
 WRONG = replace(EXACT, checks=(*EXACT.checks, Check("top_artists", 7, 1, 6, ("shard [0], rank 1: gone",))))
