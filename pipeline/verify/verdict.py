@@ -49,9 +49,9 @@ class KindTruth:
 
     `kind` is `play`, or the name of a look-alike, for originals. `published`: rows in the ledger; `in_log`: of them, those
     the log holds; the rest says how these ended. Of copies: `caught` as duplicates (a cross_service copy: as a
-    near-duplicate, whatever the rules make of it), `late`, `missed` (as if they were originals), `invalid`; and of cross_service copies
-    `skipped`, too short to be judged. Of originals the faults are `wrongly_dropped`, which ended as duplicates, and
-    `wrongly_suspected`, which were taken for near-duplicates.
+    near-duplicate, whatever the rules make of it), `late`, `missed` (as if they were originals), `invalid`; and of
+    cross_service copies `skipped`, too short to be judged. Of originals the faults are `wrongly_dropped`, which ended as
+    duplicates, and `wrongly_suspected`, which were taken for near-duplicates.
     """
 
     kind: str
