@@ -69,9 +69,9 @@ class KindTruth:
     @property
     def recall(self) -> float | None:
         """Share of the kind's copies in the log that were caught, of cross_service copies of those that would have counted;
-        None for originals and where there is none."""
+        None for originals, poison, and where there is none."""
         judged = self.caught + self.missed if self.kind == "cross_service" else self.in_log
-        return self.caught / judged if judged and not self.is_original else None
+        return self.caught / judged if judged and not self.is_original and self.kind != "poison" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ partitions, one after another ─► decode, as classify does ─► runs on dis
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,19 +15,13 @@ from urllib.parse import quote
 
 import polars as pl
 
-from pipeline.codec.batches import Batch
-from pipeline.codec.decode import Decoded, decode
-from pipeline.codec.known import Known, UndecidedSchemasError
+from pipeline.codec.decode import Decoded
 from pipeline.errors import ListeningError, RefusedError
-from pipeline.registry.of_run import open_registry
-from pipeline.registry.registry import Registry
+from pipeline.log.decoded import decoded_log, source_ranges
 from pipeline.settings import Settings
-from pipeline.topics import topics_of
 from producers.merge.events import KEY, SCHEMA, by_service
 from producers.merge.files import write
 from producers.merge.merge import merge
-from producers.merge.source import source
-from producers.replay.read import bounds
 
 RUN_ROWS = 500_000
 """Events that are sorted in memory; more are merged from runs on disk."""
@@ -69,7 +63,7 @@ def export(settings: Settings, out: Path, *, progress: Callable[[int, int], None
     began = time.monotonic()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RefusedError(f"--out {out} is there already and not empty: name a new folder")
-    ranges = _ranges(settings)
+    ranges = source_ranges(settings)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{out.name}.", suffix=".part", dir=out.parent) as name:
@@ -147,45 +141,13 @@ class _Runs:
         self._frames, self._rows, self.number = [], 0, self.number + 1
 
 
-def _ranges(settings: Settings) -> list[tuple[int, int]]:
-    """What there is of the log now: first offset and the one after the last, by partition."""
-    topic = topics_of(settings).events
-    found = bounds(settings, topic.name)
-    if not found:
-        raise RefusedError(f"There is no topic {topic.name}: --run (or LISTENING_RUN) must name the run to be exported.")
-    if len(found) != topic.partitions:
-        raise RefusedError(
-            f"Topic {topic.name} has {len(found)} partitions and LISTENING_PARTITIONS is {topic.partitions}: "
-            "set LISTENING_PARTITIONS to what that run began with."
-        )
-    return found
-
-
 async def _read(
     settings: Settings, ranges: list[tuple[int, int]], runs: _Runs, progress: Callable[[int, int], None]
 ) -> None:
     """Every record of the ranges, partition by partition."""
-    registry, known = open_registry(settings), Known()
     done, total = 0, sum(high - low for low, high in ranges)
-    async with source(settings.bootstrap, topics_of(settings).events.name) as log:
-        for partition, (low, high) in enumerate(ranges):
-            position = low
-            fetched: AsyncIterator[list[Batch]] = log.batches(partition, low, high)
-            async for batches in fetched:
-                decoded = _decoded(settings, batches, position, partition, registry, known)
-                runs.take(decoded, high)
-                done += min(high, decoded.last + 1) - position
-                position = decoded.last + 1
-                progress(done, total)
-
-
-def _decoded(
-    settings: Settings, batches: list[Batch], position: int, partition: int, registry: Registry, known: Known
-) -> Decoded:
-    """By classify's own decoder and rules; the registry is asked of each schema id that comes up."""
-    while True:
-        try:
-            return decode(batches, position, partition, settings.partitions, settings.rules.max_ahead_ms, known=known)
-        except UndecidedSchemasError as undecided:
-            for schema_id in undecided.ids:
-                known.learn(schema_id, registry.text(schema_id))
+    async for partition, decoded in decoded_log(settings, ranges):
+        high = ranges[partition][1]
+        runs.take(decoded, high)
+        done += min(high, decoded.last + 1) - decoded.first
+        progress(done, total)
