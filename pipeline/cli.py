@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline import report, settings
-from pipeline.commands import capture, dlq, doctor, export, merge, repartition, replay, schemas, tick
+from pipeline.commands import capture, dedup, dlq, doctor, export, merge, repartition, replay, schemas, tick
 from pipeline.commands.shared import Json, Run, instant, out, print_json, with_broker
 from pipeline.errors import Exit, ListeningError
 
@@ -112,19 +112,6 @@ def sql(
         print_json(report.readable_rows(table)) if as_json else report.print_table(table, out)
 
 
-@app.command(rich_help_panel=EXPLORE)
-def story(
-    event_id: Annotated[str, typer.Argument(help="The event's UUID.")], run: Run = None, as_json: Json = False
-) -> None:
-    """Where the copies of one event lie, and what became of each."""
-    from pipeline.store.story import story as query
-
-    copies = query(settings.load(run=run), event_id)
-    if not copies:
-        raise ListeningError(f"no stored event has the id {event_id} (skipped ones are only counted)")
-    print_json(report.story_json(copies)) if as_json else report.print_story(event_id, copies, out)
-
-
 @app.command(rich_help_panel=CHECK)
 def verify(
     timeout: Annotated[float, typer.Option(min=1, help="How long to wait for the store, seconds.")] = 120.0,
@@ -165,6 +152,8 @@ def delete(
 
 
 app.command("tick", rich_help_panel=START)(tick.tick)
+app.add_typer(dedup.app, rich_help_panel=EXPLORE)
+app.command("story", rich_help_panel=EXPLORE)(dedup.event)
 app.add_typer(dlq.app, rich_help_panel=EXPLORE)
 app.command("doctor", rich_help_panel=CHECK)(doctor.doctor)
 app.add_typer(schemas.app, rich_help_panel=TOOLS)

@@ -82,15 +82,19 @@ def print_produced(produced: "Produced", settings: Settings, out: Console) -> No
 def print_story(event_id: str, copies: Sequence[Copy], out: Console) -> None:
     day = clock(copies[0].played_at_ms)[:10]
     table = Table(title=f"Event {event_id}, {day} UTC", title_justify="left")
-    for heading in ("partition", "offset", "outcome", "first seen at", "played", "sent", "appended"):
+    several = len({copy.event_id for copy in copies}) > 1
+    headings = ("partition", "offset", *(("event",) if several else ()), "service", "outcome", "first seen at")
+    for heading in (*headings, "played", "sent", "appended"):
         table.add_column(heading, justify="right" if heading in ("partition", "offset", "first seen at") else "left")
     for copy in copies:
         times = (copy.played_at_ms, copy.sent_at_ms, copy.appended_at_ms)
         table.add_row(
             str(copy.partition),
             str(copy.offset),
+            *((("this one" if copy.event_id == str(uuid.UUID(event_id)) else copy.event_id),) if several else ()),
+            copy.service,
             copy.outcome,
-            f"offset {copy.first_offset}" if copy.outcome == "duplicate" else "here",
+            "here" if copy.first_offset == copy.offset else f"offset {copy.first_offset}",
             *(clock(ms).removeprefix(f"{day} ") for ms in times),
         )
     out.print(table)

@@ -52,7 +52,13 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
             "database": settings.database,
             "engine": pool.version,
             "topics": {
-                kind: {"lag": progress.lag, "rows": progress.rows, "ignored": progress.ignored, "next": progress.next}
+                kind: {
+                    "lag": progress.lag,
+                    "rows": progress.rows,
+                    "written": progress.written,
+                    "ignored": progress.ignored,
+                    "next": progress.next,
+                }
                 for kind, progress in sinks.progress.items()
             },
         }

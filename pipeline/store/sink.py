@@ -36,8 +36,14 @@ class Progress:
     end: dict[int, int] = field(default_factory=dict)
     ignored: int = 0
     """Records passed over because they are none of ours."""
-    rows: int = 0
+    written: dict[str, int] = field(default_factory=dict)
+    """Table → rows inserted, those that replace others included."""
     trouble: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Rows inserted."""
+        return sum(self.written.copy().values())
 
     @property
     def lag(self) -> int:
@@ -126,6 +132,7 @@ class Sink:
 
         for table, rows in pending.inserts():
             patiently(partial(self._writer.write, table, rows), stop=self._stop, idle=idle, say=self._say)
+            self.progress.written[table] = self.progress.written.get(table, 0) + rows.num_rows
             self._go_on()
         consumer.commit(
             {
@@ -134,7 +141,6 @@ class Sink:
             }
         )
         self.progress.next.update(pending.positions)
-        self.progress.rows += pending.rows
         if paused:
             consumer.assign(self.progress.next)
         self._see_ends(consumer, pending.positions)
