@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import polars as pl
 
 from pipeline.verify.truth import PLACE
@@ -32,10 +33,10 @@ def distances(stored: pl.DataFrame, copies: pl.DataFrame) -> dict[str, dict[str,
     both = first.sort("offset").join_asof(
         clock.sort("offset"), on="offset", by="partition", suffix="_now", check_sortedness=False
     )
-    gap = (pl.col("clock_now") - pl.col("clock")).fill_null(0)
-    names, bounds = list(BINS), list(BINS.values())
+    gaps = both.select(gap=(pl.col("clock_now") - pl.col("clock")).fill_null(0))["gap"]
+    names = list(BINS)
+    bins = pl.Series("bin", names).gather(np.searchsorted(list(BINS.values()), gaps.to_numpy()))
     found: dict[str, dict[str, int]] = {}
-    binned = both.select("kind", gap.cut(bounds[:-1], labels=names).alias("bin")).group_by("kind", "bin").len()
-    for kind, name, number in binned.sort("kind").iter_rows():
+    for kind, name, number in both.with_columns(bins).group_by("kind", "bin").len().sort("kind").iter_rows():
         found.setdefault(kind, dict.fromkeys(names, 0))[name] = number
     return found

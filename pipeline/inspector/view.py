@@ -64,9 +64,8 @@ def _print_layers(found: Summary, out: Console) -> None:
     table.add_row("classify", f"{found.near_duplicates:,}", f"another service's report of a listen: {drops}")
     merged = [one.merged for one in found.upserts]
     told = "–" if None in merged else f"{sum(one or 0 for one in merged):,}"
-    table.add_row(
-        "ClickHouse", told, "rows of one identity that merges have replaced: counts that grew, batches stored twice"
-    )
+    since = " (the store was restarted since)" if None in merged else ""
+    table.add_row("ClickHouse", told, f"rows that merges replaced: counts that grew, batches stored twice{since}")
     table.add_row("query", f"{sum(one.at_query for one in found.upserts):,}", _at_query(found.upserts))
     out.print(table)
 
@@ -85,8 +84,8 @@ def _print_kinds(truth: Truth, out: Console) -> None:
         ">caught",
         ">beyond",
         ">missed",
-        ">too short",
-        ">wrongly caught",
+        ">too\nshort",
+        ">wrongly\ncaught",
         ">recall",
     )
     for kind in truth.kinds:
@@ -174,5 +173,6 @@ def _table(title: str, *headings: str) -> Table:
     """A table; headings that begin with > are of numbers."""
     table = Table(title=title, title_justify="left")
     for heading in headings:
-        table.add_column(heading.removeprefix(">"), justify="right" if heading.startswith(">") else "left")
+        is_number = heading.startswith(">")
+        table.add_column(heading.removeprefix(">"), justify="right" if is_number else "left", no_wrap=heading == "kind")
     return table
