@@ -1,5 +1,6 @@
 """Settings: environment variables with the prefix LISTENING_, validated once, frozen."""
 
+import difflib
 import os
 import re
 from functools import cached_property
@@ -138,14 +139,25 @@ class Settings(BaseSettings):
 def load(**overrides: Any) -> Settings:
     """Read the settings from the environment; `overrides` (None: not given) win.
 
-    Raises SettingsError naming the variable, its value and what it may be.
+    Raises SettingsError naming the variable, its value and what it may be; also for a variable that is none of them, which
+    would otherwise be a setting that somebody believes in.
     """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    if unknown := sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known):
+        raise SettingsError("; ".join(_unknown(name, known) for name in unknown))
     try:
         settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(detail) for detail in error.errors())) from None
     settings.rules  # noqa: B018  (validated here, not at its first use in a worker)
     return settings
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    endings = {setting.removeprefix(PREFIX): setting for setting in sorted(known)}
+    close = difflib.get_close_matches(name.upper().removeprefix(PREFIX), endings, n=1)
+    meant = f"is {endings[close[0]]} meant?" if close else "unset it; `listening settings` lists those there are"
+    return f"{name} is no setting: {meant}"
 
 
 def _sentence(detail: Any) -> str:

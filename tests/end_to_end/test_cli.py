@@ -100,6 +100,14 @@ def test_the_demo_is_exact_leaves_nothing_running_and_its_run_can_be_asked_again
     ("variable", "value", "part"),
     [
         ("LISTENING_PARTITIONS", "four", "LISTENING_PARTITIONS='four'"),
+        ("LISTENING_HORIZON", "3600", "LISTENING_HORIZON is no setting: is LISTENING_HORIZON_SECONDS meant?"),
+        ("LISTENING_COLOUR", "red", "LISTENING_COLOUR is no setting: unset it"),
+        ("LISTENING_NEAR_DUPLICATES", "maybe", "LISTENING_NEAR_DUPLICATES='maybe'"),
+        (
+            "LISTENING_NEAR_TOLERANCE_SECONDS",
+            "7200",
+            "LISTENING_NEAR_TOLERANCE_SECONDS (7200) must be at least 1 and at most",
+        ),
         ("LISTENING_RUN", "My Run", "LISTENING_RUN='My Run': must be 1 to 40 of a-z"),
         ("LISTENING_WINDOW_SECONDS", "3601", "whole number of panes"),
         ("LISTENING_HORIZON_SECONDS", "60", "LISTENING_HORIZON_SECONDS (60) must be at least"),
