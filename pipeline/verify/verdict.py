@@ -63,8 +63,8 @@ class KindTruth:
 
     @property
     def recall(self) -> float | None:
-        """Share of the kind's copies in the log that ended as duplicates; None for originals and where there is none."""
-        return self.caught / self.in_log if self.in_log and self.kind != "play" else None
+        """Share of the kind's copies in the log that ended as duplicates; None for what is no copy and where there is none."""
+        return self.caught / self.in_log if self.in_log and self.kind not in ("play", "poison") else None
 
 
 @dataclass(frozen=True, slots=True)

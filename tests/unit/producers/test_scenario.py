@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.rules import Rules
-from producers.produce import closing_clock, scenario_span
-from producers.scenario import Scenario
+from producers.scenarios.clock import closing_clock, scenario_span
+from producers.scenarios.model import Scenario
 from tests.unit.producers.worlds import RULES, START
 
 
@@ -32,12 +32,12 @@ def test_a_clock_that_ends_within_a_pane_closes_that_pane() -> None:
 
 
 def test_told_in_another_time_the_release_stays_in_its_place() -> None:
-    short = Scenario().lasting(10)
-    assert (short.minutes, short.release_minute) == (10, 5)
-    assert Scenario(release_minute=None).lasting(10).release_ms is None
+    short = Scenario(release={"at": "minute 45"}).lasting(10)
+    assert (short.minutes, short.release.minute) == (10, 5)
+    assert Scenario().lasting(10).release is None
 
 
-@pytest.mark.parametrize(("field", "value"), [("events", 0), ("late_share", 0.7), ("artists", 3), ("speed", 2)])
+@pytest.mark.parametrize(("field", "value"), [("events", 0), ("lateness", {"late": 0.7}), ("artists", 3), ("rate", 2)])
 def test_a_scenario_that_cannot_be_is_refused_by_its_field(field: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=field):
         Scenario(**{field: value})
