@@ -117,7 +117,7 @@ def produce(
         acknowledged=counts.get(Status.ACKNOWLEDGED.label, 0),
         failed=counts.get(Status.FAILED.label, 0),
         unknown=counts.get(Status.UNKNOWN.label, 0),
-        kinds={kind.label: counts.get(kind.label, 0) for kind in Kind},
+        kinds={kind.label: counts[kind.label] for kind in Kind if counts.get(kind.label)},
         seconds=seconds,
         ledger=ledger.path,
         start=start,

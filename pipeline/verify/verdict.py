@@ -63,7 +63,7 @@ class KindTruth:
 
     @property
     def recall(self) -> float | None:
-        """Share of the kind's copies in the log that ended as duplicates; None for what is no copy and where there is none."""
+        """Share of the kind's copies in the log that ended as duplicates; None for what is no copy, or isn't there."""
         return self.caught / self.in_log if self.in_log and self.kind not in ("play", "poison") else None
 
 

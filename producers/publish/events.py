@@ -60,10 +60,10 @@ class EventPublisher:
             answers.handed = row + 1  # before the call: what may have been sent stands in the ledger
             # One call a record: librdkafka's batch call is no faster once each record has a callback of its own.
             try:
-                produce(self._topic, value, key, partition, partial(answered, row), date)
+                produce(self._topic, value, key, partition, partial(answered, row), timestamp=date)
             except BufferError:
                 self._wait_for_room()
-                produce(self._topic, value, key, partition, partial(answered, row), date)
+                produce(self._topic, value, key, partition, partial(answered, row), timestamp=date)
             except KafkaException as error:
                 raise gave_up(self._settings, f"takes no more events ({error.args[0].str()})") from error
             if not row % POLL_EVERY:
