@@ -42,8 +42,8 @@ def load_scenario(name_or_path: str) -> Scenario:
 
 def parse_scenario(text: str, path: Path) -> Scenario:
     """The scenario that a file's text describes; it is named after the file. Raises ScenarioError."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise ScenarioError(f"{path}: a scenario is a mapping of fields, such as `minutes: 90`")
@@ -53,9 +53,7 @@ def parse_scenario(text: str, path: Path) -> Scenario:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ScenarioError(f"{path}, line {line}: this is no YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ScenarioError(f"{path}: this is no YAML: {error}") from None
-    finally:
-        loader.dispose()
+        raise ScenarioError(f"{path}: this is no YAML: {' '.join(str(error).split())}") from None
     try:
         return Scenario.model_validate({"name": path.stem} | document)
     except ValidationError as error:
@@ -63,7 +61,9 @@ def parse_scenario(text: str, path: Path) -> Scenario:
         where = ".".join(map(str, detail["loc"]))
         message = _MESSAGES.get(detail["type"], detail["msg"].removeprefix("Value error, "))
         said = f"{where}: {message}" if where else message
-        raise ScenarioError(f"{path}, line {_line(node, detail['loc'])}: {said}") from None
+        # What is wrong between fields is told with the first of them in front.
+        place = detail["loc"] or message.partition(" ")[0].split(".")
+        raise ScenarioError(f"{path}, line {_line(node, place)}: {said}") from None
 
 
 _MESSAGES = {"extra_forbidden": "there is no such field", "missing": "this field is missing"}
@@ -78,8 +78,8 @@ def _line(node: yaml.Node, place: Sequence[Any]) -> int:
             if found is None:
                 break
             line, node = found[0].start_mark.line, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
+        elif isinstance(node, yaml.SequenceNode) and str(step).isdigit() and int(step) < len(node.value):
+            node = node.value[int(step)]
             line = node.start_mark.line
         else:
             break

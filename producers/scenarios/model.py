@@ -70,7 +70,7 @@ class Scenario(Part):
             if minute >= self.minutes:
                 raise ValueError(f"{field} is minute {minute:g}, and the scenario has only {self.minutes:g} minutes")
         if [point.minute for point in self.load] != sorted({point.minute for point in self.load}):
-            raise ValueError("the points of load must be in order of their minute")
+            raise ValueError("load must have its points in order of their minute")
         if not any(point.times for point in self.load) and self.load:
             raise ValueError("load must be more than 0 somewhere")
         hits = [self.release.artist_share, self.release.build_up_share] if self.release else []
@@ -79,7 +79,7 @@ class Scenario(Part):
         copies = self.duplicates
         fixed = [copies.producer_retry.share, copies.client_double_send.share, copies.cross_service.share, self.poison.share]
         if sum(fixed) > MOST_COPIES:
-            raise ValueError(f"copies and poison together are {sum(fixed):g} of all records; at most {MOST_COPIES} can be")
+            raise ValueError(f"duplicates and poison together are {sum(fixed):g} of all records; at most {MOST_COPIES} can be")
         return self
 
     def _instants(self) -> Iterator[tuple[str, float]]:
