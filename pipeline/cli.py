@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from pipeline import report, settings
-from pipeline.commands import capture, dedup, dlq, doctor, export, merge, repartition, replay, schemas, tick
+from pipeline.commands import (
+    capture,
+    dedup,
+    dlq,
+    doctor,
+    export,
+    merge,
+    produce,
+    repartition,
+    replay,
+    scenario,
+    schemas,
+    tick,
+)
 from pipeline.commands.shared import Json, Run, instant, out, print_json, with_broker
 from pipeline.errors import Exit, ListeningError
 
@@ -41,38 +54,6 @@ def demo(
     from pipeline.demo import demonstrate
 
     raise typer.Exit(demonstrate(settings.load(run=run), events, seed, out, as_json=as_json))
-
-
-@app.command(rich_help_panel=START)
-def produce(
-    events: Annotated[int, typer.Option(min=1, help="Events to publish, copies included.")] = 1_000_000,
-    minutes: Annotated[float, typer.Option(help="Length of the scenario, minutes of its clock.")] = 90.0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the listeners: the same seed, the same bytes.")] = 1,
-    rate: Annotated[float | None, typer.Option(help="Events a second; unset: as fast as it goes.")] = None,
-    realtime: Annotated[bool, typer.Option(help="Let the scenario happen now, at the real clock.")] = False,
-    wait: Annotated[bool, typer.Option(help="In real time, stay until the last windows can be final.")] = True,
-    run: Run = None,
-    as_json: Json = False,
-) -> None:
-    """Publish an album-release scenario into the run, with its ledger of the truth."""
-    from pydantic import ValidationError
-
-    from producers.produce import produce as publish
-    from producers.scenario import Scenario
-
-    if rate is not None and rate <= 0:
-        raise typer.BadParameter(f"--rate must be more than 0, it is {rate}")
-    try:
-        scenario = Scenario(events=events, seed=seed).lasting(minutes)
-        scenario = Scenario.model_validate(scenario.model_dump())
-    except ValidationError as error:
-        detail = error.errors()[0]
-        raise typer.BadParameter(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}") from None
-    chosen = with_broker(run)
-    produced = publish(chosen, scenario, rate=rate, realtime=realtime, show_progress=not as_json, wait=wait)
-    print_json(report.produced_json(produced)) if as_json else report.print_produced(produced, chosen, out)
-    if produced.failed or produced.unknown:
-        raise typer.Exit(Exit.CHECK_FAILED)
 
 
 @app.command(rich_help_panel=EXPLORE)
@@ -151,6 +132,8 @@ def delete(
     print(f"run {run} is deleted", file=sys.stderr)
 
 
+app.command("produce", rich_help_panel=START)(produce.produce)
+app.add_typer(scenario.app, rich_help_panel=START)
 app.command("tick", rich_help_panel=START)(tick.tick)
 app.add_typer(dedup.app, rich_help_panel=EXPLORE)
 app.command("story", rich_help_panel=EXPLORE)(dedup.event)

@@ -18,7 +18,7 @@ from pipeline.store.queries import Top, newest_final, story
 from pipeline.verify.verdict import Verdict
 from pipeline.verify.verify import verify
 from producers.produce import Produced, produce
-from producers.scenario import Scenario
+from producers.scenarios.load import load_scenario
 
 _PLACES = 10
 
@@ -35,9 +35,10 @@ def demonstrate(settings: Settings, events: int, seed: int, out: Console, *, as_
     def progress(line: str) -> None:
         notes.print(f"[dim]{time.monotonic() - began:5.1f} s[/dim]  {line}")
 
+    scenario = load_scenario("demo").model_copy(update={"events": events, "seed": seed})
     with running(settings, progress, fresh=True, held=["classify"]) as stack:
         progress(f"publishing {events:,} events")
-        produced = produce(settings, Scenario(events=events, seed=seed), show_progress=not as_json)
+        produced = produce(settings, scenario, show_progress=not as_json)
         if produced.interrupted:
             raise ListeningError("the demo was interrupted while it published")
         progress("starting classify, which finds them waiting")
@@ -104,7 +105,7 @@ def _print_release(before: Top | None, after: Top | None, produced: Produced, ou
         if top:
             hours = f"{report.clock(top.start_ms)[11:]} to {report.clock(top.end_ms)[11:]} UTC"
             title = f"Top {_PLACES} {when} the release, final\n{hours}"
-            tables.append(report.top_table(top, title, produced.release_artist_id))
+            tables.append(report.top_table(top, title, produced.hit_artist_id))
     out.print(Columns(tables, padding=(0, 4)))
 
 

@@ -72,8 +72,9 @@ def print_produced(produced: "Produced", settings: Settings, out: Console) -> No
     )
     out.print("  " + ", ".join(f"{number:,} {kind}" for kind, number in produced.kinds.items()))
     out.print(f"  scenario from {clock(produced.start)} to {clock(produced.end)} UTC")
-    if produced.release:
-        out.print(f"  {produced.release_artist} releases an album at {clock(produced.release)} UTC")
+    for instant, countries in produced.releases.items():
+        where = "" if len(produced.releases) == 1 else f" in {', '.join(countries)}"
+        out.print(f"  {produced.hit_artist} releases an album at {clock(instant)} UTC{where}")
     here = Path.cwd()
     ledger = produced.ledger.relative_to(here) if produced.ledger.is_relative_to(here) else produced.ledger
     out.print(f"  ledger: {ledger}", markup=False)

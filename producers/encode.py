@@ -26,18 +26,32 @@ def encode_columns(
     `columns` has every field of the schema: event_id uint8[n, 16], numbers and enums (as index) int64, booleans bool,
     strings as an index into their vocabulary. `schema_id`: of version 1, where it is another than in schemas/.
     """
-    fields = schemas.schema(schemas.EVENTS_SUBJECT, 1)["fields"]
-    cells = [_frame(height(columns), schema_id or schemas.schema_id(schemas.EVENTS_SUBJECT, 1))]
-    cells += [_cells(field["type"], columns[field["name"]], vocabularies.get(field["name"], ())) for field in fields]
-    used = np.concatenate([mask for _, mask in cells], axis=1)
+    frame = _frame(height(columns), schema_id or schemas.schema_id(schemas.EVENTS_SUBJECT, 1))
+    values, used = _joined([frame, *_fields(columns, vocabularies)])
     bounds = np.concatenate([[0], np.cumsum(used.sum(axis=1))])
-    return np.concatenate([values for values, _ in cells], axis=1)[used].tobytes(), bounds.tolist()
+    return values[used].tobytes(), bounds.tolist()
+
+
+def encode_bodies(columns: Columns, vocabularies: dict[str, tuple[str, ...]] = VOCABULARIES) -> bytes:
+    """All events of n >= 1 rows without frames, one behind the other: what an Avro block holds."""
+    values, used = _joined(_fields(columns, vocabularies))
+    return values[used].tobytes()
 
 
 def encode_keys(user_ids: Array) -> list[bytes]:
     """The record key of each row: user_id, 8 bytes big-endian."""
     keys = user_ids.astype(">i8").tobytes()
     return [keys[at : at + 8] for at in range(0, len(keys), 8)]
+
+
+def _fields(columns: Columns, vocabularies: dict[str, tuple[str, ...]]) -> list[tuple[Array, Array]]:
+    fields = schemas.schema(schemas.EVENTS_SUBJECT, 1)["fields"]
+    return [_cells(field["type"], columns[field["name"]], vocabularies.get(field["name"], ())) for field in fields]
+
+
+def _joined(cells: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Bytes and mask of whole rows."""
+    return tuple(np.concatenate(parts, axis=1) for parts in zip(*cells, strict=True))  # type: ignore[return-value]
 
 
 def _cells(avro_type: Any, values: Array, vocabulary: tuple[str, ...]) -> tuple[Array, Array]:

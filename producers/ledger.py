@@ -7,18 +7,21 @@ into one Parquet file, a row group each.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.settings import Settings
-from producers.columns import Columns, height
-from producers.script import Kind
+from producers.columns import Array, Columns, height
+from producers.faults.poison import NO_POISON
+from producers.kinds import READABLE, Kind, Poison
+from producers.listeners.sessions import LOOK_ALIKES, SERVICES
 
 LEDGER_SCHEMA = pa.schema(
     [
@@ -33,9 +36,17 @@ LEDGER_SCHEMA = pa.schema(
         ("status", pa.string()),
         ("partition", pa.int32()),
         ("offset", pa.int64()),
+        ("service", pa.string()),
+        ("look_alike", pa.string()),
+        ("original_id", pa.binary(16)),
+        ("poison", pa.string()),
     ]
 )
-"""Instants are epoch milliseconds; partition and offset are null unless status is `acknowledged`."""
+"""Instants are epoch milliseconds by the client's clock; partition and offset are null unless status is `acknowledged`
+(`written`: the partition is null, and the offset is the row's number in the file). event_id is null where poison left none
+that could be read. look_alike: what a legitimate listen could be mistaken for, null for most. original_id: of a
+cross-service report the play that it reports again. poison: the kind. Ledgers from before a column was there hold null.
+"""
 
 
 class Status(IntEnum):
@@ -46,6 +57,8 @@ class Status(IntEnum):
     ACKNOWLEDGED = 1
     FAILED = 2
     """Refused: the record is not in the log."""
+    WRITTEN = 3
+    """Into a file: no broker was asked."""
 
     @property
     def label(self) -> str:
@@ -81,12 +94,12 @@ class Ledger:
         """Write the rows with unknown status; returns where the broker's answers go."""
         self._parts += 1
         answers = Answers.awaited(height(rows))
-        self._write(_table(rows, answers))
+        self._write(ledger_table(rows, answers))
         return answers
 
     def end(self, rows: Columns, answers: Answers) -> None:
         """Write the part again with the answers. Rows that were never handed to the producer aren't in it."""
-        table = _table(rows, answers).slice(0, answers.handed)
+        table = ledger_table(rows, answers).slice(0, answers.handed)
         self._write(table)
         for name in ("status", "kind"):
             for count in table[name].value_counts().to_pylist():
@@ -133,15 +146,31 @@ def _parts_of(path: Path) -> Path:
     return path.with_suffix(".parts")
 
 
-def _table(rows: Columns, answers: Answers) -> Any:
-    ids = pa.Array.from_buffers(pa.binary(16), height(rows), [None, pa.py_buffer(rows["event_id"].tobytes())])
+def ledger_table(rows: Columns, answers: Answers) -> Any:
+    poisons = rows["poison"]
+    readable = (poisons == NO_POISON) | np.isin(poisons, list(READABLE))
     columns = {name: rows[name] for name in LEDGER_SCHEMA.names if name in rows}
     kinds, statuses = [kind.label for kind in Kind], [status.label for status in Status]
     columns |= {
-        "event_id": ids,
+        "event_id": _ids(rows["event_id"], readable),
         "kind": pa.array(kinds).take(pa.array(rows["kind"])),
+        "service": pa.array(SERVICES).take(pa.array(rows["service"])),
+        "look_alike": _named([name or None for name in LOOK_ALIKES], rows["look_alike"]),
+        "original_id": _ids(rows["original_id"], rows["kind"] == Kind.CROSS_SERVICE),
+        "poison": _named([*(kind.label for kind in Poison), None], poisons),
         "status": pa.array(statuses).take(pa.array(answers.status)),
         "partition": pa.array(answers.partition, pa.int32()),
         "offset": pa.array(answers.offset, pa.int64()),
     }
     return pa.table([columns[name] for name in LEDGER_SCHEMA.names], schema=LEDGER_SCHEMA)
+
+
+def _ids(ids: Array, known: Array) -> Any:
+    """Ids as uint8[n, 16], null where they aren't known."""
+    bits = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little").tobytes())
+    return pa.Array.from_buffers(pa.binary(16), len(ids), [bits, pa.py_buffer(ids.tobytes())])
+
+
+def _named(names: Sequence[str | None], indices: Array) -> Any:
+    """The name at each index; -1 is the last one."""
+    return pa.array(names, pa.string()).take(pa.array(indices % len(names)))

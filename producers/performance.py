@@ -12,6 +12,7 @@ from pipeline.errors import ListeningError
 from pipeline.settings import Settings
 from producers.columns import Array, Columns, height
 from producers.encode import encode_columns, encode_keys
+from producers.faults.poison import corrupt
 from producers.interrupt import Interrupt
 from producers.ledger import Answers, Ledger
 from producers.progress import ProgressBar
@@ -39,7 +40,7 @@ class Performance:
         start: int,
         schema_id: int,
     ) -> None:
-        self._schema_id = schema_id
+        self._schema_id, self._partitions = schema_id, settings.partitions
         self._pane_ms = settings.rules.pane_ms
         self._ledger, self._pace, self._bar, self._interrupt = ledger, pace, bar, interrupt
         self._publisher, self._ticker = EventPublisher(settings, interrupt), Ticker(settings, interrupt)
@@ -78,10 +79,11 @@ class Performance:
 
     def _publish(self, rows: Columns, answers: Answers) -> None:
         """One step's rows: pane by pane, and the tick of each pane that is over before the rows go on."""
-        sent_at = rows["sent_at"]
+        sent_at = rows["true_sent_at"]
         buffer, bounds = encode_columns(rows, schema_id=self._schema_id)
         values = [buffer[begin:end] for begin, end in pairwise(bounds)]
-        keys = encode_keys(rows["user_id"])
+        records = corrupt(rows["poison"], encode_keys(rows["user_id"]), values, self._partitions)
+        dates = sent_at.tolist()
         for first, past in _panes(sent_at, self._pane_ms):
             self.tick_until(int(sent_at[first]))
             while first < past:
@@ -89,7 +91,7 @@ class Performance:
                 if not count:
                     self._publisher.serve(WAIT_SECONDS)
                     continue
-                self._publisher.send(keys[first : first + count], values[first : first + count], answers)
+                self._publisher.send(records[first : first + count], dates[first : first + count], answers)
                 first += count
                 self._bar.advance(count, int(sent_at[first - 1]))
 
@@ -101,7 +103,7 @@ class Performance:
 
 
 def _panes(sent_at: Array, pane_ms: int) -> list[tuple[int, int]]:
-    """The rows (first, past the last) of each pane that has any; `sent_at` is in order and not empty."""
+    """The rows (first, past the last) of each pane that has any; `sent_at` (when they leave) is in order and not empty."""
     cuts = np.flatnonzero(np.diff(sent_at // pane_ms)) + 1
     bounds = [0, *cuts.tolist(), len(sent_at)]
     return list(pairwise(bounds))

@@ -1,160 +1,95 @@
-"""The script of a scenario: every record that is published, in the order of publication, a minute at a time.
+"""The script of a scenario: every record that is published, in the order of publication, some minutes at a time.
 
-plays ─► sent (soon, or too late) ─► sent again by clients ─► ordered by sent_at ─► retried by producers
+plays ─► sent (soon, late, when a connection is back) ─► copies by kind, poison ─► ordered by when they leave ─► retried
 Reads no clock: the same scenario and start give the same records.
+
+Memory: what is made and not yet due stays as columns, about 190 bytes a record: the plays that an upstream replay will send
+again (from their minute to the replay's), and the uploads of listeners who are offline.
 """
 
 from collections.abc import Iterator
-from enum import IntEnum
 
 import numpy as np
 
 from pipeline.rules import Rules
 from producers.catalogue.artists import Catalogue
-from producers.columns import Array, Columns, height, join, take
+from producers.columns import Array, Columns, height
+from producers.faults.copies import cross_service, double_sends, upstream_replay, with_retries
+from producers.faults.lateness import Sending
+from producers.faults.marks import some, times
+from producers.faults.poison import NO_POISON, poison
+from producers.ids import uuid7
+from producers.kinds import Kind
 from producers.listeners.people import People
 from producers.listeners.sessions import Listeners
-from producers.scenario import Scenario
+from producers.plan import STEP_MS, plan
+from producers.scenarios.demand import ScenarioDemand, habits_of
+from producers.scenarios.model import Scenario
+from producers.waiting import Waiting
 
-STEP_MS = 60_000
-PROMPT_MS = 20_000
-"""Most events reach the log within this time after they were played."""
-LATEST_MS = 30 * 60_000
-"""Late events come at most so long after they were played."""
-
-
-class Kind(IntEnum):
-    """What a published record is."""
-
-    PLAY = 0
-    CLIENT_DOUBLE_SEND = 1
-    """A copy with the same id and played_at, sent later."""
-    PRODUCER_RETRY = 2
-    """The same bytes once more, the next record of the partition."""
-
-    @property
-    def label(self) -> str:
-        return self.name.lower()
+BLOCK_MS = 32 * STEP_MS
+SCAFFOLDING = ("user", "track", "skew_ms")
+"""Columns that nobody needs once a play has its ids."""
 
 
 def script(scenario: Scenario, catalogue: Catalogue, people: People, rules: Rules, start: int) -> Iterator[Columns]:
-    """Records ordered by sent_at, `scenario.events` in all, with sent_at in [start, start + scenario.length_ms), epoch ms.
+    """Records ordered by true_sent_at, `scenario.events` in all, with true_sent_at in [start, start + scenario.length_ms).
 
     Columns: kind (of Kind), event_id (uint8[n, 16]), artist_id, the event's other numbers, and indices into PLATFORMS,
-    REASONS, SERVICES and COUNTRIES.
+    REASONS, SERVICES and COUNTRIES. played_at and sent_at are what the client's clock says, true_sent_at is when the record
+    leaves; all epoch ms. look_alike (of LOOK_ALIKES), poison (of Poison, NO_POISON: none), original_id (uint8[n, 16]: of
+    cross-service reports the id of the play that they report again, else zeros).
     """
-    end = start + scenario.length_ms
-    doubles, retries = (int(scenario.events * share) for share in (scenario.double_send_share, scenario.retry_share))
-    steps = _steps(start, end)
-    plays_in = _spread(scenario.events - doubles - retries, _weights(scenario, people, start, steps))
-    doubles_in, retries_in = _proportional(doubles, plays_in), _proportional(retries, plays_in)
-    listeners = Listeners(scenario, catalogue, people, start)
-    listeners.settle(plays_in[0] / (steps[0][1] - steps[0][0]))
-    rng = np.random.default_rng([scenario.seed, 5])
-    waiting: list[Columns] = []
-    for (begin, until), count, twice, retried in zip(steps, plays_in, doubles_in, retries_in, strict=True):
-        plays = _send(listeners.plays(begin, until, int(count)), scenario, rules, end, rng)
-        plays |= _identify(plays, catalogue, people, rng)
-        plays["kind"] = np.full(height(plays), Kind.PLAY)
-        plays["again"] = _mark(height(plays), int(retried), rng)
-        copies = _send_again(take(plays, _mark(height(plays), int(twice), rng)), rules, end, rng)
-        records = join([*waiting, plays, copies])
-        records = take(records, np.argsort(records["sent_at"], kind="stable"))
-        ready = int(np.searchsorted(records["sent_at"], until))
-        waiting = [take(records, np.arange(ready, height(records)))]
-        yield _retry(take(records, np.arange(ready)))
+    end, seed, duplicates = start + scenario.length_ms, scenario.seed, scenario.duplicates
+    demand = ScenarioDemand(scenario, catalogue)
+    planned = plan(scenario, people, demand, start)
+    listeners = Listeners(seed, catalogue, people, start, demand, habits_of(scenario))
+    listeners.settle(planned.plays[0] / (planned.steps[0][1] - planned.steps[0][0]))
+    sending, waiting = Sending(scenario.lateness, rules, end, seed), Waiting(start, BLOCK_MS)
+    # A fault draws from a stream of its own: with or without it, all others do the same.
+    ids, doubled, retried, replayed, reported, poisoned = (np.random.default_rng([seed, 22 + n]) for n in range(6))
+    # Another service may report a listen that much earlier.
+    hold = round(duplicates.cross_service.apart_s[1] * 1000) if duplicates.cross_service.share else 0
+    for step, (begin, until) in enumerate(planned.steps):
+        plays = sending.send(listeners.plays(begin, until, int(planned.plays[step])))
+        plays = _identified(plays, catalogue, people, ids)
+        wanted = {kind: int(numbers[step]) for kind, numbers in planned.copies.items()}
+        plays["again"] = times(height(plays), wanted[Kind.PRODUCER_RETRY], retried)
+        waiting.add(plays)
+        if count := wanted[Kind.CLIENT_DOUBLE_SEND]:
+            again = some(plays, count, doubled)
+            waiting.add(double_sends(again, duplicates.client_double_send, rules.horizon_ms, end, doubled))
+        if count := wanted[Kind.CROSS_SERVICE]:
+            again = some(plays, count, reported)
+            waiting.add(cross_service(again, duplicates.cross_service, start, end, reported))
+        if count := wanted[Kind.POISON]:
+            waiting.add(poison(some(plays, count, poisoned), scenario.poison.kinds, poisoned))
+        for replay, numbers in zip(duplicates.upstream_replay, planned.replays, strict=True):
+            if count := int(numbers[step]):
+                waiting.add(upstream_replay(some(plays, count, replayed), replay, start, end))
+        yield with_retries(waiting.until(end if until == end else until - hold))
 
 
-def _steps(start: int, end: int) -> list[tuple[int, int]]:
-    """Minutes of the scenario's clock, the last as long as what remains."""
-    return [(begin, min(begin + STEP_MS, end)) for begin in range(start, end, STEP_MS)]
-
-
-def _weights(scenario: Scenario, people: People, start: int, steps: list[tuple[int, int]]) -> Array:
-    """The load of each step, on a scale of its own."""
-    middle = np.array([(begin + until) // 2 for begin, until in steps])
-    eager = np.array([people.eagerness(int(instant)) for instant in middle])
-    weights: Array = eager * scenario.load(middle - start) * np.array([until - begin for begin, until in steps])
-    return weights
-
-
-def _spread(total: int, weights: Array) -> Array:
-    """int64: whole numbers in proportion to the weights whose sum is `total`."""
-    return np.diff(np.rint(np.cumsum(weights) / weights.sum() * total).astype(np.int64), prepend=0)
-
-
-def _proportional(copies: int, plays_in: Array) -> Array:
-    """How many plays of each step get a copy: never more than there are."""
-    total = int(plays_in.sum())
-    return np.diff(np.cumsum(plays_in) * copies // max(total, 1), prepend=0)
-
-
-def _mark(count: int, marked: int, rng: np.random.Generator) -> Array:
-    """bool[count] with `marked` of them true."""
-    mask = np.zeros(count, np.bool_)
-    mask[rng.choice(count, marked, replace=False)] = True
-    return mask
-
-
-def _send(plays: Columns, scenario: Scenario, rules: Rules, end: int, rng: np.random.Generator) -> Columns:
-    """With sent_at and offline: most within seconds, some later than the grace (and the pane that a tick may lag)."""
-    count = height(plays)
-    time_left = end - 2 - plays["played_at"]  # a copy must still find a later instant
-    prompt = rng.random(count) ** 3 * np.clip(time_left, 0, min(PROMPT_MS, rules.grace_ms))
-    too_late = rules.grace_ms + 2 * rules.pane_ms
-    # Half the horizon at most: a copy of a late event is to be recognised too.
-    longest = np.minimum(time_left, min(max(LATEST_MS, 2 * too_late), rules.horizon_ms // 2))
-    late = (rng.random(count) < scenario.late_share) & (longest > too_late)
-    delay = np.where(late, too_late + rng.random(count) ** 2 * (longest - too_late), prompt).astype(np.int64)
-    offline = rng.random(count) < np.where(late, 0.7, 0.004)
-    # Played in the very last instants: then it ended those instants earlier.
-    played_at = np.minimum(plays["played_at"], end - 2)
-    return plays | {"played_at": played_at, "sent_at": played_at + delay, "offline": offline}
-
-
-def _identify(plays: Columns, catalogue: Catalogue, people: People, rng: np.random.Generator) -> Columns:
-    """Ids: a UUIDv7 of played_at and random bits, and what the catalogue and the people say."""
-    track = plays["track"]
-    rank = np.searchsorted(catalogue.first_track, track, side="right") - 1
-    rank[track >= catalogue.release.first_track] = catalogue.release.rank
-    return {
-        "event_id": uuid7(plays["played_at"], rng),
+def _identified(plays: Columns, catalogue: Catalogue, people: People, rng: np.random.Generator) -> Columns:
+    """With ids (a UUIDv7 of played_at), what the catalogue and the people say, and the instants by the client's clock."""
+    track, count = plays["track"], height(plays)
+    played_at = plays["played_at"] + plays["skew_ms"]
+    return {name: values for name, values in plays.items() if name not in SCAFFOLDING} | {
+        "event_id": uuid7(played_at, rng),
         "user_id": plays["user"] + 1,
-        "artist_id": catalogue.artist_ids[rank],
+        "artist_id": catalogue.artist_ids[rank_of(catalogue, track)],
         "track_id": track + 1,
         "album_id": catalogue.album_ids[track],
         "country": people.country[plays["user"]],
+        "played_at": played_at,
+        "sent_at": plays["true_sent_at"] + plays["skew_ms"],
+        "kind": np.full(count, Kind.PLAY, np.int8),
+        "poison": np.full(count, NO_POISON, np.int8),
+        "original_id": np.zeros((count, 16), np.uint8),
     }
 
 
-def uuid7(instants: Array, rng: np.random.Generator) -> Array:
-    """uint8[n, 16]: a UUID version 7 (RFC 9562) of each instant (epoch ms)."""
-    ids = np.frombuffer(rng.bytes(16 * len(instants)), np.uint8).reshape(-1, 16).copy()
-    ids[:, :6] = instants.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 2:]
-    ids[:, 6] = ids[:, 6] & 0x0F | 0x70
-    ids[:, 8] = ids[:, 8] & 0x3F | 0x80
-    return ids
-
-
-def _send_again(copies: Columns, rules: Rules, end: int, rng: np.random.Generator) -> Columns:
-    """The copies: sent seconds to minutes later, one in eight tens of minutes, and in time for the dedup horizon."""
-    count = height(copies)
-    soon = 2_000 * 100 ** rng.random(count)  # 2 s to 200 s, most of them early
-    delay = np.where(rng.random(count) < 0.125, rng.uniform(600_000, 2_400_000, count), soon)
-    latest = np.minimum(end - 1, copies["played_at"] + rules.horizon_ms)
-    left = np.maximum(latest - copies["sent_at"], 1)
-    delay = np.where(delay < left, delay, rng.random(count) * left).astype(np.int64)
-    return copies | {
-        "kind": np.full(count, Kind.CLIENT_DOUBLE_SEND),
-        "again": np.zeros(count, np.bool_),
-        "sent_at": copies["sent_at"] + np.maximum(delay, 1),
-    }
-
-
-def _retry(records: Columns) -> Columns:
-    """With the retried records twice, the copy next to its original."""
-    again = records.pop("again")
-    twice = np.repeat(np.arange(len(again)), 1 + again)
-    records = take(records, twice)
-    records["kind"][1:][twice[1:] == twice[:-1]] = Kind.PRODUCER_RETRY
-    return records
+def rank_of(catalogue: Catalogue, track: Array | int) -> Array:
+    """int64: the rank of each track's artist."""
+    listed = np.searchsorted(catalogue.first_track, track, side="right") - 1
+    return np.where(np.asarray(track) < catalogue.first_track[-1], listed, catalogue.release.rank)

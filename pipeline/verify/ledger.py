@@ -85,12 +85,16 @@ def judge(ledger: pl.DataFrame, log: pl.DataFrame, ends: list[int], unreadable: 
         .filter(~((pl.col("status") == "acknowledged") & (pl.col("offset") >= pl.col("end")).fill_null(False)))
         .drop("end")
     )
-    # 1. Acknowledged rows: the log must hold their id at their place.
+    # 1. Acknowledged rows: the log must hold their id at their place. Poison's may be unreadable, and it must be invalid.
     claims = ledger.filter(pl.col("status") == "acknowledged").join(
         log.rename({"event_id": "found"}), on=PLACE, how="left", maintain_order="left"
     )
-    right = claims.filter((pl.col("found") == pl.col("event_id")).fill_null(False))
-    wrong = claims.filter(~(pl.col("found") == pl.col("event_id")).fill_null(False))
+    as_claimed = (
+        pl.when(pl.col("kind") == "poison")
+        .then(pl.col("found").eq_missing(pl.col("event_id")) & pl.col("outcome").eq_missing(Outcome.INVALID))
+        .otherwise((pl.col("found") == pl.col("event_id")).fill_null(False))
+    )
+    right, wrong = claims.filter(as_claimed), claims.filter(~as_claimed)
     placed = right.select(*PLACE, "event_id", "kind", "outcome", "near")
     twice = placed.group_by(PLACE).len().filter(pl.col("len") > 1).sort(PLACE)
     # 2. What else the log holds of the ledger's ids must be rows of unknown fate, attributed in the order of both.
@@ -104,8 +108,8 @@ def judge(ledger: pl.DataFrame, log: pl.DataFrame, ends: list[int], unreadable: 
 
     failed = ledger.filter(pl.col("status") == "failed").height
     sentences = [
-        f"{row['kind']} {row['event_id'].hex()} was acknowledged at partition {row['partition']}, offset {row['offset']}, "
-        f"where the log holds {row['found'].hex() if row['found'] else 'no such event'}"
+        f"{row['kind']} {(row['event_id'] or b'').hex()} was acknowledged at partition {row['partition']}, "
+        f"offset {row['offset']}, where the log holds {row['found'].hex() if row['found'] else 'no such event'}"
         for row in wrong.iter_rows(named=True)
     ]
     sentences += [

@@ -6,11 +6,12 @@ import numpy as np
 
 from producers.catalogue.names import invented_names
 from producers.columns import Array
+from producers.listeners.demand import Hit
 
 ZIPF_EXPONENT = 0.92
 """Fitted to Luminate 2025 at catalogue scale."""
 ALBUM_TRACKS = 10
-RELEASE_TRACKS = 16
+RELEASE_TRACKS = 31
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,7 @@ class Release:
     album_id: int
     first_track: int
     tracks: int
+    drops: tuple[Hit, Hit]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +47,15 @@ class Catalogue:
     album_ids: Array
     """int64[T]: album of each track, from 1; 0 where the track is a single."""
     release: Release
+    viral: Hit
 
 
-def build_catalogue(artists: int, seed: int) -> Catalogue:
+def build_catalogue(artists: int, seed: int, zipf_exponent: float = ZIPF_EXPONENT) -> Catalogue:
     """The catalogue of a seed; at least 20 artists."""
     rng = np.random.default_rng([seed, 2])
     names = invented_names(artists, seed)
     artist_ids = rng.permutation(artists) + 1
-    weights = np.arange(1, artists + 1) ** -ZIPF_EXPONENT
+    weights = np.arange(1, artists + 1) ** -zipf_exponent
     counts = rng.integers(3, 33, artists)
     first_track = np.concatenate([[0], np.cumsum(counts)])
     listed = int(first_track[-1])
@@ -72,5 +75,8 @@ def build_catalogue(artists: int, seed: int) -> Catalogue:
         first_track=first_track,
         track_ms=track_ms,
         album_ids=np.concatenate([album_ids, np.full(RELEASE_TRACKS, album)]),
-        release=Release(rank, int(artist_ids[rank]), names[rank], album, listed, RELEASE_TRACKS),
+        release=Release(
+            rank, int(artist_ids[rank]), names[rank], album, listed, RELEASE_TRACKS, (Hit(listed, 16), Hit(listed + 16, 15))
+        ),
+        viral=Hit(listed // 2, 1),
     )

@@ -15,7 +15,7 @@ _COUNTRIES: tuple[tuple[str, float, float], ...] = (
 )  # fmt: skip
 COUNTRIES: tuple[str, ...] = tuple(code for code, _, _ in _COUNTRIES)
 _SHARES = np.array([share for _, share, _ in _COUNTRIES])
-_UTC_OFFSETS = np.array([hours for _, _, hours in _COUNTRIES])
+UTC_OFFSETS = np.array([hours for _, _, hours in _COUNTRIES])
 
 # Sessions that begin in each local hour, from midnight: a quiet night, the way to work, and a long evening.
 _RHYTHM = np.array(
@@ -38,7 +38,7 @@ _PLATFORM_WEIGHTS = np.cumsum([_PLATFORM_SHARES[name] for name in PLATFORMS])
 
 def rhythm(instant_ms: int) -> Array:
     """How eagerly each country begins to listen at an instant (epoch ms): float64[countries], of 100."""
-    hours = np.mod(instant_ms / _HOUR_MS + _UTC_OFFSETS, 24)
+    hours = np.mod(instant_ms / _HOUR_MS + UTC_OFFSETS, 24)
     eagerness: Array = np.interp(hours, np.arange(25), np.append(_RHYTHM, _RHYTHM[0]))
     return eagerness
 
@@ -61,18 +61,18 @@ class People:
     first: Array
     """int64[countries + 1]: where each country's group begins in `by_country`."""
 
-    def pick(self, count: int, instant_ms: int, rng: np.random.Generator) -> Array:
+    def pick(self, count: int, instant_ms: int, rng: np.random.Generator, load: Array | None = None) -> Array:
         """int64[count]: users who sit down to listen at an instant, after their countries' local hour."""
-        weights = np.cumsum(np.diff(self.first) * rhythm(instant_ms))
+        weights = np.cumsum(np.diff(self.first) * rhythm(instant_ms) * (1 if load is None else load))
         # The last bound is left out: a draw just below 1 must not round up to a country that isn't there.
         country = np.searchsorted(weights[:-1] / weights[-1], rng.random(count), side="right")
         first, past = self.first[country], self.first[country + 1]
         users: Array = self.by_country[first + (rng.random(count) * (past - first)).astype(np.int64)]
         return users
 
-    def eagerness(self, instant_ms: int) -> float:
+    def eagerness(self, instant_ms: int, load: Array | None = None) -> float:
         """How much all of them listen at an instant, on a scale of its own."""
-        return float(np.dot(np.diff(self.first), rhythm(instant_ms))) / len(self.country)
+        return float(np.dot(np.diff(self.first), rhythm(instant_ms) * (1 if load is None else load))) / len(self.country)
 
 
 def build_people(users: int, seed: int) -> People:

@@ -9,14 +9,15 @@ import numpy as np
 
 from producers.catalogue.artists import Catalogue
 from producers.columns import Array, Columns, height, join, take
+from producers.listeners.demand import Demand, Habits
 from producers.listeners.people import PLATFORMS, People, pick_platforms
-from producers.listeners.tracks import listen, pick_released, pick_tracks
-from producers.scenario import Scenario
+from producers.listeners.tracks import listen, pick_tracks
 
 GOES_ON = 7 / 8
 """Probability of another track after each: sessions of eight tracks on average."""
 LONGEST_GAP_MS = 2_000
-SERVICES = ("listening", "listening-car", "listening-speaker")
+SERVICES = ("listening", "listening-car", "listening-speaker", "scrobbler", "listening-partner")
+LOOK_ALIKES = ("", "on_repeat", "shared_account")
 _SERVICE_OF = np.array([{"car": 1, "speaker": 2}.get(name, 0) for name in PLATFORMS])
 _DEVICE_SWITCH = 0.2
 
@@ -28,9 +29,9 @@ class Listeners:
     played_at (epoch ms; when listening ended).
     """
 
-    def __init__(self, scenario: Scenario, catalogue: Catalogue, people: People, start: int) -> None:
-        self._scenario, self._catalogue, self._people, self._start = scenario, catalogue, people, start
-        self._rng = np.random.default_rng([scenario.seed, 4])
+    def __init__(self, seed: int, catalogue: Catalogue, people: People, start: int, demand: Demand, habits: Habits) -> None:
+        self._demand, self._catalogue, self._people, self._start = demand, catalogue, people, start
+        self._rng = np.random.default_rng([seed, 4])
         self._sessions_begun = 0
         self._on_air = take(self._begin(np.full(1, start)), np.zeros(0, np.int64))
         """The play that every session is in the middle of; `played_at` is when it will end."""
@@ -79,7 +80,12 @@ class Listeners:
             "platform": platform,
             "service": _SERVICE_OF[platform],
         }
-        return session | self._listen(ends, began=None) | {"played_at": ends}
+        zeros = {
+            "look_alike": np.zeros(count, np.int64),
+            "offline": np.zeros(count, np.bool_),
+            "skew_ms": np.zeros(count, np.int64),
+        }
+        return session | zeros | self._listen(ends, None, self._people.country[user]) | {"played_at": ends}
 
     def _pick_users(self, count: int, instant: int) -> Array:
         """Users who aren't listening yet, as far as they can be found in a few tries; else on a second device."""
@@ -99,18 +105,19 @@ class Listeners:
             open_places = open_places[~free]
         return users
 
-    def _listen(self, ends: Array, began: Array | None) -> Columns:
+    def _listen(self, ends: Array, began: Array | None, country: Array) -> Columns:
         """Tracks and how far they are heard; `began` None: the plays end at `ends` and began accordingly."""
         count = len(ends)
         track = pick_tracks(self._catalogue, count, self._rng)
         heard = listen(self._catalogue.track_ms[track], self._rng)
-        released = pick_released(self._catalogue, count, self._rng)
-        released_heard = listen(self._catalogue.track_ms[released], self._rng)
-        start = ends - released_heard["ms_played"] if began is None else began
-        out = self._rng.random(count) < self._scenario.share(start - self._start)  # nobody hears it before it is out
-        chosen = {name: np.where(out, released_heard[name], heard[name]) for name in heard}
-        track = np.where(out, released, track)
-        return {"track": track, "track_ms": self._catalogue.track_ms[track], **chosen}
+        for number, hit in enumerate(self._demand.hits):
+            released = hit.first_track + (hit.tracks * self._rng.random(count) ** 1.5).astype(np.int64)
+            released_heard = listen(self._catalogue.track_ms[released], self._rng)
+            start = ends - released_heard["ms_played"] if began is None else began
+            out = self._rng.random(count) < self._demand.shares(start - self._start, country)[number]
+            heard = {name: np.where(out, released_heard[name], heard[name]) for name in heard}
+            track = np.where(out, released, track)
+        return {"track": track, "track_ms": self._catalogue.track_ms[track], **heard}
 
     def _advance(self, sessions: Columns, end: int) -> Columns:
         """The plays that end before `end`; sessions that go on stay on air."""
@@ -126,7 +133,7 @@ class Listeners:
     def _next(self, ended: Columns) -> Columns:
         session = take(ended, self._rng.random(height(ended)) < GOES_ON)
         began = session["played_at"] + self._rng.integers(100, LONGEST_GAP_MS, height(session))
-        session |= self._listen(began, began)
+        session |= self._listen(began, began, self._people.country[session["user"]])
         return session | {"sequence": session["sequence"] + 1, "played_at": began + session["ms_played"]}
 
     def _leave(self, plays: Columns, surplus: int) -> Columns:

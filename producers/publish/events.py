@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
+from producers.faults.poison import Record
 from producers.interrupt import Interrupt
 from producers.ledger import Answers, Status
 from producers.publish.clients import DELIVERY_SECONDS, INTERRUPT_SECONDS, flush, gave_up, kafka_producer, unanswered
@@ -42,8 +43,10 @@ class EventPublisher:
         self._topic = topics_of(settings).events.name
         self._producer = kafka_producer(settings)
 
-    def send(self, keys: Sequence[bytes], values: Sequence[bytes], answers: Answers) -> None:
-        """Hand the next rows of a part to the producer. Raises UnavailableError where its queue stays full."""
+    def send(self, records: Sequence[Record], dates: Sequence[int], answers: Answers) -> None:
+        """Hand the next rows of a part to the producer, dated so (epoch ms): where the broker doesn't date them itself,
+        that is their broker time. Raises UnavailableError where its queue stays full.
+        """
 
         def answered(row: int, error: Any, message: Any) -> None:
             if error is None:
@@ -53,14 +56,14 @@ class EventPublisher:
                 answers.status[row] = Status.FAILED
 
         produce, poll = self._producer.produce, self._producer.poll
-        for row, (key, value) in enumerate(zip(keys, values, strict=True), answers.handed):
+        for row, ((key, value, partition), date) in enumerate(zip(records, dates, strict=True), answers.handed):
             answers.handed = row + 1  # before the call: what may have been sent stands in the ledger
             # One call a record: librdkafka's batch call is no faster once each record has a callback of its own.
             try:
-                produce(self._topic, value, key, -1, partial(answered, row))
+                produce(self._topic, value, key, partition, partial(answered, row), timestamp=date)
             except BufferError:
                 self._wait_for_room()
-                produce(self._topic, value, key, -1, partial(answered, row))
+                produce(self._topic, value, key, partition, partial(answered, row), timestamp=date)
             except KafkaException as error:
                 raise gave_up(self._settings, f"takes no more events ({error.args[0].str()})") from error
             if not row % POLL_EVERY:

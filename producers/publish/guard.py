@@ -14,7 +14,7 @@ from pipeline.errors import ListeningError, UnavailableError
 from pipeline.registry.of_run import open_registry, subject_of
 from pipeline.settings import Settings
 from pipeline.topics import Topic, topics_of
-from producers.scenario import iso
+from producers.scenarios.clock import iso
 
 EVENTS_BACK, PLAYS_BACK = 200, 8
 ANSWER_SECONDS = 30.0

@@ -1,4 +1,4 @@
-"""When records may go: at once, at a rate, or when their sent_at has come."""
+"""When records may go: at once, at a rate, at a speed, or when their time has come."""
 
 import time
 from typing import Protocol
@@ -12,7 +12,7 @@ class Pace(Protocol):
     """How many of the next records are due."""
 
     def due(self, sent_at: Array) -> int:
-        """How many of the next records (their sent_at in order, epoch ms) may go now. They are taken as gone."""
+        """How many of the next records (when each is sent, in order, epoch ms) may go now. They are taken as gone."""
 
     def reached(self, instant: int) -> bool:
         """Whether the producer's clock may pass this instant (epoch ms)."""
@@ -42,6 +42,22 @@ class AtRate:
 
     def reached(self, instant: int) -> bool:  # noqa: ARG002
         return True
+
+
+class AtSpeed:
+    """With the gaps that the scenario's clock has, divided by the speed; `start` (epoch ms) is now."""
+
+    def __init__(self, speed: float, start: int) -> None:
+        self._speed, self._start, self._began = speed, start, time.monotonic()
+
+    def due(self, sent_at: Array) -> int:
+        return int(np.searchsorted(sent_at, self._clock(), side="right"))
+
+    def reached(self, instant: int) -> bool:
+        return self._clock() >= instant
+
+    def _clock(self) -> float:
+        return self._start + (time.monotonic() - self._began) * 1000 * self._speed
 
 
 class RealTime:

@@ -18,7 +18,7 @@ class Ticker:
         self._producer = kafka_producer(settings)
 
     def tick(self, clock: int) -> None:
-        """Write a tick of this instant (epoch ms) to every partition; returns when the broker has them all.
+        """Write a tick of this instant (epoch ms), dated so, to every partition; returns when the broker has them all.
 
         Flush the events before. Raises UnavailableError.
         """
@@ -30,7 +30,7 @@ class Ticker:
 
         for partition in range(self._topic.partitions):
             headers = [(TICK_HEADER, b"%d" % clock)]
-            self._producer.produce(self._topic.name, None, None, partition, answered, headers=headers)
+            self._producer.produce(self._topic.name, None, None, partition, answered, timestamp=clock, headers=headers)
         flush(self._producer, self._settings, self._interrupt)
         if errors:
             raise gave_up(self._settings, f"did not take a tick ({errors[0].str()})")

@@ -34,13 +34,16 @@ from producers.capture.manifest import load_manifest
 from producers.capture.replay import Replayed, replay, replaying
 from producers.produce import produce
 from producers.replay.target import Target
-from producers.scenario import Scenario
+from producers.scenarios.model import Scenario
 from tests.conftest import settings_env
 from tests.end_to_end.processes import listening, processes
 from tests.end_to_end.source_logs import SECONDS, end_of, now_ms, odd_records, play, put, ticks
 
 ROOT = Path(__file__).parents[2]
-SCENARIO = Scenario(events=8_000, minutes=80, artists=300, users=3_000, release_minute=30, seed=7, double_send_share=0.05)
+SCENARIO = Scenario(
+    events=8_000, minutes=80, artists=300, users=3_000, release={"at": "minute 30"}, seed=7,
+    duplicates={"client_double_send": 0.05},
+)  # fmt: skip
 _names = count(1)
 
 Row = tuple[Any, ...]

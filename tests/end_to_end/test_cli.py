@@ -73,7 +73,7 @@ def test_the_demo_is_exact_leaves_nothing_running_and_its_run_can_be_asked_again
     assert result["verdict"]["exact"]
     assert result["classify_events_per_second"] > 0
     before, after = ([place["artist_id"] for place in result[when]["artists"]] for when in ("before", "after"))
-    released = result["produced"]["release_artist_id"]
+    released = result["produced"]["hit_artist_id"]
     assert released in after
     assert released not in before
     outcomes = [copy["outcome"] for copy in result["story"]["copies"]]

@@ -35,12 +35,12 @@ from pipeline.errors import Exit, UnavailableError
 from pipeline.settings import Settings, load
 from pipeline.topics import group_of, topics_of
 from producers.produce import produce
-from producers.scenario import Scenario
+from producers.scenarios.model import Scenario
 from tests.conftest import settings_env
 from tests.end_to_end.processes import kill, processes, wait_for
 from tests.end_to_end.test_cli import ROOT, home, listening  # noqa: F401  (home is a fixture)
 
-SMALL = Scenario(events=2_000, minutes=10, artists=100, users=500, release_minute=4, seed=5)
+SMALL = Scenario(events=2_000, minutes=10, artists=100, users=500, release={"at": "minute 4"}, seed=5)
 BOUND_SECONDS = 15.0
 NOON = 1_700_049_600_000  # 2023-11-15 12:00:00 UTC
 

@@ -28,7 +28,7 @@ from producers.merge import export as module
 from producers.merge.export import export
 from producers.merge.merge import merge
 from producers.produce import produce
-from producers.scenario import Scenario
+from producers.scenarios.model import Scenario
 from tests.conftest import settings_env
 from tests.end_to_end.test_poison import poison, publish
 from tests.end_to_end.test_repartition import log_of, now_ms, tick_of
@@ -42,7 +42,7 @@ Event = dict[str, Any]
 def fill(settings: Settings) -> None:
     """A scenario, then events of several services with many equal times and copies, poison between them."""
     ensure_topics(settings)
-    produce(settings, Scenario(events=3_000, minutes=20, artists=100, users=500, release_minute=8, seed=7))
+    produce(settings, Scenario(events=3_000, minutes=20, artists=100, users=500, release={"at": "minute 8"}, seed=7))
     client, now = Producer({"bootstrap.servers": settings.bootstrap, "partitioner": "murmur2", "linger.ms": 5}), now_ms()
     for number in range(4_000):
         fields = event(

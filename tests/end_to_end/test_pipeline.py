@@ -22,10 +22,10 @@ from pipeline.topics import group_of, topics_of
 from pipeline.verify.verdict import Verdict
 from pipeline.verify.verify import verify
 from producers.produce import Produced, produce
-from producers.scenario import Scenario
+from producers.scenarios.model import Scenario
 from tests.end_to_end.processes import kill, processes, wait_for
 
-SMALL = Scenario(events=30_000, minutes=20, artists=500, users=4_000, release_minute=8, seed=5)
+SMALL = Scenario(events=30_000, minutes=20, artists=500, users=4_000, release={"at": "minute 8"}, seed=5)
 
 
 def published(settings: Settings, scenario: Scenario = SMALL) -> Produced:

@@ -29,12 +29,13 @@ from producers.catalogue.artists import build_catalogue
 from producers.ledger import read_ledger
 from producers.produce import Produced, produce
 from producers.publish.guard import ClockError, run_watermark
-from producers.scenario import Scenario
+from producers.scenarios.model import Scenario
 from tests.conftest import settings_env
 
 SCENARIO = Scenario(
-    events=6_000, minutes=5, release_minute=2.5, artists=300, users=2_000, seed=9, double_send_share=0.05, late_share=0.03
-)
+    events=6_000, minutes=5, release={"at": "minute 2.5"}, artists=300, users=2_000, seed=9,
+    duplicates={"client_double_send": 0.05}, lateness={"late": 0.03},
+)  # fmt: skip
 WAIT_SECONDS = 20
 
 
@@ -204,7 +205,7 @@ def test_every_artist_has_its_name_in_the_topic(run: Settings, produced: Produce
     assert {row["artist_id"]: row["name"] for row in rows} == dict(
         zip(catalogue.artist_ids.tolist(), catalogue.names, strict=True)
     )
-    assert {"artist_id": produced.release_artist_id, "name": produced.release_artist} in rows
+    assert {"artist_id": produced.hit_artist_id, "name": produced.hit_artist} in rows
 
 
 def test_a_second_produce_is_refused_and_names_both_clocks_and_both_remedies(
@@ -224,7 +225,7 @@ def test_a_second_produce_is_refused_and_names_both_clocks_and_both_remedies(
 def test_in_real_time_a_produce_goes_on_in_a_run_and_its_ticks_are_never_ahead(settings: Settings) -> None:
     ours = settings.model_dump(exclude={"pane_seconds", "grace_seconds"})
     quick = load(**ours, pane_seconds=1, grace_seconds=2)
-    produce(quick, SCENARIO.model_copy(update={"events": 100, "minutes": 0.5, "release_minute": None}))
+    produce(quick, SCENARIO.model_copy(update={"events": 100, "minutes": 0.5, "release": None}))
     before = [len(part) for part in _read(quick, topics_of(quick).events.name, quick.partitions)]
     began = time.time_ns() // 1_000_000
     now = produce(quick, SCENARIO.model_copy(update={"events": 600}), rate=200, realtime=True)
@@ -247,7 +248,7 @@ def test_in_real_time_a_produce_goes_on_in_a_run_and_its_ticks_are_never_ahead(s
 
 
 def test_a_rate_is_never_exceeded(settings: Settings) -> None:
-    done = produce(settings, SCENARIO.model_copy(update={"events": 400, "minutes": 0.5, "release_minute": 0.2}), rate=400)
+    done = produce(settings, SCENARIO.model_copy(update={"events": 400, "minutes": 0.5, "release": None}), rate=400)
     assert done.seconds > 0.9
 
 
@@ -280,8 +281,8 @@ def test_the_runs_clock_is_read_past_rubbish_and_capped_at_the_brokers(settings:
 _ENDLESS = """
 from pipeline.settings import load
 from producers.produce import produce
-from producers.scenario import Scenario
-done = produce(load(), Scenario(events=60_000, minutes=2, release_minute=1, artists=50, users=2_000), rate=1_000)
+from producers.scenarios.model import Scenario
+done = produce(load(), Scenario(events=60_000, minutes=2, release={"at": "minute 1"}, artists=50, users=2_000), rate=1_000)
 print(done.interrupted, done.published, done.closed, flush=True)
 """
 
@@ -339,6 +340,6 @@ def _wait_for_events(settings: Settings, count: int, child: "subprocess.Popen[st
 
 
 def test_without_a_terminal_nothing_is_drawn(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
-    small = SCENARIO.model_copy(update={"events": 50, "minutes": 0.5, "release_minute": None})
+    small = SCENARIO.model_copy(update={"events": 50, "minutes": 0.5, "release": None})
     produce(settings, small, show_progress=True)
     assert capfd.readouterr() == ("", "")

@@ -35,7 +35,7 @@ from producers.replay import read
 from producers.replay.read import Reader
 from producers.replay.repartition import repartition, repartitioned
 from producers.replay.target import Target
-from producers.scenario import Scenario
+from producers.scenarios.model import Scenario
 from tests.conftest import settings_env
 from tests.end_to_end.processes import processes, wait_for
 from tests.end_to_end.source_logs import Content, log_of, now_ms, odd_records, play, put, ticks
@@ -43,7 +43,10 @@ from tests.unit.batches import batch_bytes, resealed
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
-SCENARIO = Scenario(events=12_000, minutes=20, artists=300, users=3_000, release_minute=8, seed=7, double_send_share=0.05)
+SCENARIO = Scenario(
+    events=12_000, minutes=20, artists=300, users=3_000, release={"at": "minute 8"}, seed=7,
+    duplicates={"client_double_send": 0.05},
+)  # fmt: skip
 _names = count(1)
 
 

@@ -17,7 +17,7 @@ from producers.encode import encode_columns, encode_keys
 from producers.listeners.people import COUNTRIES, PLATFORMS, build_people
 from producers.listeners.sessions import SERVICES
 from producers.listeners.tracks import REASONS
-from producers.scenario import Scenario
+from producers.scenarios.model import Scenario
 from producers.script import script
 from tests.unit.producers.worlds import RULES, START, perform
 
@@ -70,7 +70,7 @@ def test_any_columns_encode_as_fastavro_would(columns: dict[str, Any]) -> None:
 
 
 def test_a_scenario_encodes_as_fastavro_would() -> None:
-    records = perform(Scenario(events=2_000, minutes=10, users=500, artists=100, release_minute=5))
+    records = perform(Scenario(events=2_000, minutes=10, users=500, artists=100, release={"at": "minute 5"}))
     buffer, bounds = encode_columns(records)
     for row in range(2_000):
         assert buffer[bounds[row] : bounds[row + 1]] == _by_fastavro(records, row, SERVICES, COUNTRIES)
@@ -78,7 +78,7 @@ def test_a_scenario_encodes_as_fastavro_would() -> None:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others() -> None:
     def encoded(seed: int) -> list[bytes]:
-        scenario = Scenario(events=3_000, minutes=7, users=500, artists=100, release_minute=3, seed=seed)
+        scenario = Scenario(events=3_000, minutes=7, users=500, artists=100, release={"at": "minute 3"}, seed=seed)
         steps = script(scenario, build_catalogue(100, seed), build_people(500, seed), RULES, START)
         return [encode_columns(step)[0] for step in steps]
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.settings import Settings, load
 from producers.columns import Columns, take
 from producers.ledger import LEDGER_SCHEMA, Ledger, Status, read_ledger
-from producers.scenario import Scenario
+from producers.scenarios.model import Scenario
 from tests.unit.producers.worlds import identities, perform
 
 
@@ -20,7 +20,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def records() -> Columns:
-    return perform(Scenario(events=1_000, minutes=2, artists=20, users=100, release_minute=None))
+    return perform(Scenario(events=1_000, minutes=2, artists=20, users=100, release=None))
 
 
 def _halves(records: Columns) -> tuple[Columns, Columns]:

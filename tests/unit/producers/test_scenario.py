@@ -1,5 +1,6 @@
 """A scenario's span: it has just happened, and its last window can be final at once."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.rules import Rules
-from producers.produce import closing_clock, scenario_span
-from producers.scenario import Scenario
+from producers.scenarios.clock import closing_clock, fixed_start, iso, scenario_span
+from producers.scenarios.model import Scenario
 from tests.unit.producers.worlds import RULES, START
 
 
@@ -31,13 +32,26 @@ def test_a_clock_that_ends_within_a_pane_closes_that_pane() -> None:
     assert closing_clock(START + 1, RULES) == START + 10_000 + 60_000 + 10_000
 
 
-def test_told_in_another_time_the_release_stays_in_its_place() -> None:
-    short = Scenario().lasting(10)
-    assert (short.minutes, short.release_minute) == (10, 5)
-    assert Scenario(release_minute=None).lasting(10).release_ms is None
+@given(now=st.integers(START, START + 10**10), minutes=st.integers(1, 3_000), weekday=st.integers(0, 6), hour=st.integers(0, 23))
+def test_a_scenario_of_a_weekday_was_at_the_latest_such_day_that_is_quite_over(
+    now: int, minutes: int, weekday: int, hour: int
+) -> None:
+    day = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")[weekday]
+    scenario = Scenario(starts=f"{day} {hour:02}:30", minutes=minutes)
+    start, end = scenario_span(scenario, RULES, now)
+    moment = datetime.fromtimestamp(start / 1000, UTC)
+    assert (moment.weekday(), moment.hour, moment.minute, moment.second, moment.microsecond) == (weekday, hour, 30, 0, 0)
+    assert end == start + minutes * 60_000
+    assert closing_clock(end, RULES) <= now
+    assert now - closing_clock(end, RULES) < 7 * 86_400_000 + 2 * RULES.pane_ms
 
 
-@pytest.mark.parametrize(("field", "value"), [("events", 0), ("late_share", 0.7), ("artists", 3), ("speed", 2)])
+def test_a_scenario_for_a_file_begins_in_the_same_week_whenever_it_is_written() -> None:
+    assert iso(fixed_start(Scenario(starts="thursday 21:00"))) == "2026-01-08T21:00:00Z"
+    assert iso(fixed_start(Scenario())) == "2026-01-05T00:00:00Z"
+
+
+@pytest.mark.parametrize(("field", "value"), [("events", 0), ("lateness", {"late": 0.7}), ("artists", 3), ("rate", 2)])
 def test_a_scenario_that_cannot_be_is_refused_by_its_field(field: str, value: Any) -> None:
     with pytest.raises(ValidationError, match=field):
         Scenario(**{field: value})

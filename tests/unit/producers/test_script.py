@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producers.columns import Columns, height, take
+from producers.kinds import Kind
 from producers.listeners.people import COUNTRIES, build_people
-from producers.scenario import Scenario
-from producers.script import Kind
+from producers.scenarios.model import Scenario
 from tests.unit.producers.worlds import RULES, START, cached_catalogue, identities, perform, same
 
-SCENARIO = Scenario(events=100_000, artists=2_000, users=40_000, seed=21)
+SCENARIO = Scenario(events=100_000, artists=2_000, users=40_000, seed=21, release={"at": "minute 45"})
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def test_any_scenario_has_exactly_as_many_records_as_asked_in_order_of_sent_at(
     events: int, minutes: float, seed: int, users: int, double: float, retry: float, late: float
 ) -> None:
     scenario = Scenario(
-        events=events, minutes=minutes, seed=seed, users=users, artists=50, release_minute=minutes / 2,
-        double_send_share=double, retry_share=retry, late_share=late,
+        events=events, minutes=minutes, seed=seed, users=users, artists=50, release={"at": f"minute {minutes / 2}"},
+        duplicates={"client_double_send": double, "producer_retry": retry}, lateness={"late": late},
     )  # fmt: skip
     records = perform(scenario)
     assert height(records) == events
@@ -55,7 +55,7 @@ def test_any_scenario_has_exactly_as_many_records_as_asked_in_order_of_sent_at(
 
 
 def test_the_same_seed_gives_the_same_script() -> None:
-    scenario = Scenario(events=4_000, minutes=8, artists=50, users=300, release_minute=4)
+    scenario = Scenario(events=4_000, minutes=8, artists=50, users=300, release={"at": "minute 4"})
     assert same(perform(scenario), perform(scenario))
     assert not same(perform(scenario), perform(scenario.model_copy(update={"seed": 2})))
 
@@ -91,7 +91,7 @@ def test_a_copy_has_the_id_and_played_at_of_its_play_and_comes_after_it(records:
             assert changed == {"kind"}
             assert row == original + 1
         else:
-            assert changed == {"kind", "sent_at"}
+            assert changed == {"kind", "sent_at", "true_sent_at"}
             delays.append(records["sent_at"][row] - records["sent_at"][original])
     assert min(delays) >= 1
     assert 0.05 < np.mean(np.array(delays) > 600_000) < 0.15  # a few clients reconnect tens of minutes later
@@ -164,7 +164,7 @@ def test_the_release_takes_its_share_and_lifts_the_load(plays: Columns) -> None:
 
 
 def test_without_a_release_nobody_hears_the_album() -> None:
-    records = perform(Scenario(events=20_000, artists=200, users=3_000, release_minute=None))
+    records = perform(Scenario(events=20_000, artists=200, users=3_000, release=None))
     release = cached_catalogue(200, 1).release
     assert release.album_id not in records["album_id"]
 

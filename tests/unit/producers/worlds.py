@@ -9,7 +9,7 @@ from pipeline.rules import Rules
 from producers.catalogue.artists import Catalogue, build_catalogue
 from producers.columns import Columns, join
 from producers.listeners.people import People, build_people
-from producers.scenario import Scenario
+from producers.scenarios.model import Scenario
 from producers.script import script
 
 START = 1_795_392_000_000

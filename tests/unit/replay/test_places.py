@@ -29,7 +29,7 @@ def written(folder: Path) -> list[Path]:
 
 def ledger(*rows: tuple[str, int | None, int | None]) -> pa.Table:
     """Rows of status, partition and offset; each with an id of its own."""
-    columns = {name: [1] * len(rows) for name in LEDGER_SCHEMA.names}
+    columns: dict[str, list[object]] = {name: [None] * len(rows) for name in LEDGER_SCHEMA.names}
     columns |= {
         "event_id": [bytes(15) + bytes([number]) for number in range(len(rows))],
         "kind": ["play"] * len(rows),

@@ -25,7 +25,9 @@ def cross(name: str, offset: int, original: str) -> Row:
 
 def judged(result: Recomputed, *rows: Row) -> tuple[dict[str, KindTruth], Truth, Check]:
     ledger = pl.DataFrame(
-        [(name.encode().ljust(16, b"."), *(*rest, None, None)[:6]) for name, *rest in rows], schema=SCHEMA, orient="row"
+        [(name.encode().ljust(16, b".") if name else None, *(*rest, None, None)[:6]) for name, *rest in rows],
+        schema=SCHEMA,
+        orient="row",
     )
     truth, check = judge(ledger, log_frame(result), result.ends, [])
     return {kind.kind: kind for kind in truth.kinds}, truth, check
@@ -77,6 +79,24 @@ def test_an_acknowledged_row_that_the_log_does_not_hold_is_a_loss() -> None:
         _, _, check = judged(log(*records()), bad, *RIGHT[1:])
         assert not check.exact
         assert any(told in sentence for sentence in check.differences), check
+
+
+def test_poison_is_right_where_the_log_holds_an_invalid_record_of_its_id_or_of_none() -> None:
+    unreadable, other_key = Record(0, 8, 0, b"?", b"no event"), play("e", 60, at=103)._replace(key=b"")
+    result = log(*records(), unreadable, other_key)
+    ledger = (*RIGHT, ("", "poison", "acknowledged", 0, 8), row("e", "poison", 9))
+    kinds, truth, check = judged(result, *ledger)
+    assert check == Check("ledger", 9, 9, 0)
+    assert kinds["poison"] == KindTruth("poison", 2, 2, caught=0, late=0, missed=0, invalid=2, wrongly_dropped=0)
+    assert (kinds["poison"].recall, truth.unknown) == (None, 0)
+
+
+def test_poison_that_the_log_took_for_an_event_or_does_not_hold_is_told() -> None:
+    unreadable = Record(0, 8, 0, b"?", b"no event")
+    for bad in (row("a", "poison", 0), row("a", "poison", 8), ("", "poison", "acknowledged", 0, 5), row("e", "poison", 8)):
+        _, _, check = judged(log(*records(), unreadable), bad, *RIGHT[1:])
+        assert not check.exact
+        assert any(sentence.startswith("poison ") for sentence in check.differences), check
 
 
 def test_two_rows_of_one_place_are_told() -> None:
