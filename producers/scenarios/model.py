@@ -79,7 +79,9 @@ class Scenario(Part):
         copies = self.duplicates
         fixed = [copies.producer_retry.share, copies.client_double_send.share, copies.cross_service.share, self.poison.share]
         if sum(fixed) > MOST_COPIES:
-            raise ValueError(f"duplicates and poison together are {sum(fixed):g} of all records; at most {MOST_COPIES} can be")
+            raise ValueError(
+                f"duplicates and poison together are {sum(fixed):g} of all records; at most {MOST_COPIES} can be"
+            )
         return self
 
     def _instants(self) -> Iterator[tuple[str, float]]:
