@@ -12,7 +12,8 @@ import numpy as np
 from pipeline.rules import Rules
 from producers.catalogue.artists import Catalogue
 from producers.columns import Array, Columns, height, join, take
-from producers.listeners.people import People
+from producers.listeners.demand import Habits, Hit
+from producers.listeners.people import COUNTRIES, People
 from producers.listeners.sessions import Listeners
 from producers.scenario import Scenario
 
@@ -37,6 +38,20 @@ class Kind(IntEnum):
         return self.name.lower()
 
 
+class _AlbumRelease:
+    """The demand of a scenario: its release, for all countries at once."""
+
+    def __init__(self, scenario: Scenario, album: Hit) -> None:
+        self._scenario = scenario
+        self.hits = (album,)
+
+    def shares(self, t: Array, country: Array) -> Array:  # noqa: ARG002
+        return self._scenario.share(t)[None]
+
+    def load(self, t: int) -> Array:
+        return np.full(len(COUNTRIES), self._scenario.load(np.array([t]))[0])
+
+
 def script(scenario: Scenario, catalogue: Catalogue, people: People, rules: Rules, start: int) -> Iterator[Columns]:
     """Records ordered by sent_at, `scenario.events` in all, with sent_at in [start, start + scenario.length_ms), epoch ms.
 
@@ -48,7 +63,9 @@ def script(scenario: Scenario, catalogue: Catalogue, people: People, rules: Rule
     steps = _steps(start, end)
     plays_in = _spread(scenario.events - doubles - retries, _weights(scenario, people, start, steps))
     doubles_in, retries_in = _proportional(doubles, plays_in), _proportional(retries, plays_in)
-    listeners = Listeners(scenario, catalogue, people, start)
+    listeners = Listeners(
+        scenario.seed, catalogue, people, start, _AlbumRelease(scenario, catalogue.release.drops[0]), Habits()
+    )
     listeners.settle(plays_in[0] / (steps[0][1] - steps[0][0]))
     rng = np.random.default_rng([scenario.seed, 5])
     waiting: list[Columns] = []
