@@ -13,7 +13,7 @@ from producers.scenarios.demand import MINUTE_MS
 from producers.scenarios.model import Scenario
 from producers.scenarios.parts import UpstreamReplay
 
-STEP_MS, LONGEST_STEP_MS = MINUTE_MS, 2 * MINUTE_MS
+STEP_MS, LONGEST_STEP_MS = MINUTE_MS, 10 * MINUTE_MS
 STEP_PLAYS = 10_000
 """What a step should hold at least: arrays that are too short cost as much as longer ones."""
 HEADROOM = 1.2
@@ -56,9 +56,12 @@ def plan(scenario: Scenario, people: People, demand: Demand, start: int) -> Plan
 
 
 def step_ms(scenario: Scenario) -> int:
-    """How long a step is: one or two minutes."""
-    minutes = -(-STEP_PLAYS * scenario.length_ms // (scenario.events * MINUTE_MS))
-    return min(max(STEP_MS, minutes * MINUTE_MS), LONGEST_STEP_MS)
+    """How long a step is: whole minutes, so few that the load hardly changes within one."""
+    wanted = STEP_PLAYS * scenario.length_ms / scenario.events
+    changes = [scenario.release.peak_minutes / 4] if scenario.release else []
+    changes += [(after.minute - before.minute) / 2 for before, after in pairwise(scenario.load)]
+    longest = min([LONGEST_STEP_MS, *(minutes * MINUTE_MS for minutes in changes)])
+    return max(int(min(wanted, longest)) // MINUTE_MS * MINUTE_MS, STEP_MS)
 
 
 def queue_lag(arrivals: Array, steps: list[tuple[int, int]]) -> Array:

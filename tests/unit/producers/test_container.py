@@ -12,8 +12,7 @@ import schemas
 from pipeline.errors import ListeningError
 from producers.container import BLOCK_EVENTS, write_events
 from producers.ledger import LEDGER_SCHEMA
-from producers.listeners.people import COUNTRIES, PLATFORMS
-from producers.listeners.sessions import SERVICES
+from producers.listeners.people import COUNTRIES, PLATFORMS, SERVICES
 from producers.scenarios.model import Scenario
 from producers.world import build_world
 from tests.unit.producers.worlds import RULES, START, identities, perform

@@ -8,7 +8,7 @@ import pytest
 
 from producers.columns import Columns, height, take
 from producers.kinds import Kind
-from producers.listeners.sessions import SERVICES
+from producers.listeners.people import SERVICES
 from producers.scenarios.model import Scenario
 from tests.unit.producers.fits import KS_BOUND, kolmogorov_smirnov
 from tests.unit.producers.worlds import RULES, START, identities, perform, same
