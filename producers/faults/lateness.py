@@ -52,7 +52,7 @@ class Sending:
         """When each play is uploaded, as far as the connection wasn't back before it was played."""
         order = np.lexsort((sequence, session))
         ids, first = np.unique(session[order], return_index=True)
-        is_new = ~np.isin(ids, self._sessions)
+        is_new = np.append(self._sessions, -1)[np.searchsorted(self._sessions, ids)] != ids
         began = played_at[order][first[is_new]]
         back_at = began + self._away_for(len(began))
         too_far = back_at > self._end - 2

@@ -60,3 +60,10 @@ def test_only_what_counts_counts() -> None:
     assert windows(decisive | {"true_sent_at": decisive["played_at"] + RULES.grace_ms + 1}) is None
     assert windows(decisive | {"kind": np.array([Kind.CLIENT_DOUBLE_SEND])}) is None
     assert windows(decisive | {"played_at": decisive["played_at"] + HOUR}) is None
+
+
+def test_no_window_ends_after_the_scenario_also_where_it_begins_within_a_minute() -> None:
+    leading = Leading(10, START + 20_000, START + 3 * MINUTE + 20_000, RULES)
+    leading.add(plays((0.5, 7), (1.5, 7), (2.5, 7), (3.2, 7)))
+    assert leading.windows(7, MINUTE) == (START + MINUTE, START + 3 * MINUTE)
+    assert Leading(10, START, START + 6_000, RULES).windows(7, MINUTE) is None
