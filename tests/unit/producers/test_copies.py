@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from producers.columns import Columns, height, take
+from producers.faults.copies import double_sends
 from producers.kinds import Kind
 from producers.listeners.people import SERVICES
 from producers.scenarios.model import Scenario
+from producers.scenarios.parts import DoubleSends
 from tests.unit.producers.fits import KS_BOUND, kolmogorov_smirnov
 from tests.unit.producers.worlds import RULES, START, identities, perform, same
 
@@ -74,10 +76,10 @@ def test_a_clients_second_send_has_the_id_and_played_at_and_a_later_sent_at() ->
 
 
 def test_second_sends_follow_their_stated_distribution_where_nothing_cuts_them_off() -> None:
-    copies = of_kind(Kind.CLIENT_DOUBLE_SEND)
-    plays = originals(copies)
-    early = plays["true_sent_at"] < START + 15 * MINUTE  # the longest delay still ends within the hour
-    seconds = ((copies["sent_at"] - plays["sent_at"]) / 1000)[early]
+    count = 30_000
+    plays = {name: np.full(count, START) for name in ("played_at", "true_sent_at", "sent_at")}
+    copies = double_sends(plays, DoubleSends(), RULES.horizon_ms, START + 100 * MINUTE, np.random.default_rng(5))
+    seconds = (copies["sent_at"] - START) / 1000
 
     def stated(x: Any) -> Any:
         soon = np.clip(np.log(x / 2) / np.log(100), 0, 1)
