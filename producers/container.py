@@ -7,6 +7,7 @@ The same seed and start give the same bytes.
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -100,7 +101,8 @@ def write_events(
         raise ListeningError(f"{file} can't be written: {error.strerror or error}") from error
     finally:
         for path in unfinished:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
     end = start + world.scenario.length_ms
     return Written(file, ledger_beside(file), events=rows, bytes=size, kinds=kinds, start=start, end=end)
 

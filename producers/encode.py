@@ -12,8 +12,7 @@ import numpy as np
 import schemas
 from pipeline.codec.events import FRAME
 from producers.columns import Array, Columns, height
-from producers.listeners.people import COUNTRIES
-from producers.listeners.sessions import SERVICES
+from producers.listeners.people import COUNTRIES, SERVICES
 
 VOCABULARIES = {"service": SERVICES, "country": COUNTRIES}
 

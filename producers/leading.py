@@ -14,8 +14,8 @@ class Leading:
 
     def __init__(self, artists: int, start: int, end: int, rules: Rules) -> None:
         self._start, self._rules = start // MINUTE_MS * MINUTE_MS, rules
-        minutes = -(-(end - self._start) // MINUTE_MS)
-        self._plays: Array = np.zeros((minutes, artists + 1), np.int32)
+        # Windows end within the scenario.
+        self._plays: Array = np.zeros(((end - self._start) // MINUTE_MS, artists + 1), np.int32)
 
     def add(self, records: Columns) -> None:
         """Records that were sent."""

@@ -21,7 +21,8 @@ from pipeline.settings import Settings
 from producers.columns import Array, Columns, height
 from producers.faults.poison import NO_POISON
 from producers.kinds import READABLE, Kind, Poison
-from producers.listeners.sessions import LOOK_ALIKES, SERVICES
+from producers.listeners.habits import LOOK_ALIKES
+from producers.listeners.people import SERVICES
 
 LEDGER_SCHEMA = pa.schema(
     [

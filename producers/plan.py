@@ -1,6 +1,7 @@
 """The plan of a scenario: how many records of each kind every step gets, so that they are exactly as many as asked for."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from producers.scenarios.demand import MINUTE_MS
 from producers.scenarios.model import Scenario
 from producers.scenarios.parts import UpstreamReplay
 
-STEP_MS, LONGEST_STEP_MS = MINUTE_MS, 2 * MINUTE_MS
+STEP_MS, LONGEST_STEP_MS = MINUTE_MS, 10 * MINUTE_MS
 STEP_PLAYS = 10_000
 """What a step should hold at least: arrays that are too short cost as much as longer ones."""
 HEADROOM = 1.2
@@ -36,7 +37,8 @@ class Plan:
 
 def plan(scenario: Scenario, people: People, demand: Demand, start: int) -> Plan:
     """The plan; its numbers add up to `scenario.events`."""
-    steps = _steps(start, start + scenario.length_ms, step_ms(scenario))
+    replayed = {start + round(minute * MINUTE_MS) for r in scenario.duplicates.upstream_replay for minute in r.stretch}
+    steps = _steps(start, start + scenario.length_ms, step_ms(scenario), replayed)
     weights = _weights(people, demand, start, steps)
     duplicates = scenario.duplicates
     totals = {
@@ -54,9 +56,12 @@ def plan(scenario: Scenario, people: People, demand: Demand, start: int) -> Plan
 
 
 def step_ms(scenario: Scenario) -> int:
-    """How long a step is: one or two minutes."""
-    minutes = -(-STEP_PLAYS * scenario.length_ms // (scenario.events * MINUTE_MS))
-    return min(max(STEP_MS, minutes * MINUTE_MS), LONGEST_STEP_MS)
+    """How long a step is: whole minutes, so few that the load hardly changes within one."""
+    wanted = STEP_PLAYS * scenario.length_ms / scenario.events
+    changes = [scenario.release.peak_minutes / 4] if scenario.release else []
+    changes += [(after.minute - before.minute) / 2 for before, after in pairwise(scenario.load)]
+    longest = min([LONGEST_STEP_MS, *(minutes * MINUTE_MS for minutes in changes)])
+    return max(int(min(wanted, longest)) // MINUTE_MS * MINUTE_MS, STEP_MS)
 
 
 def queue_lag(arrivals: Array, steps: list[tuple[int, int]]) -> Array:
@@ -70,9 +75,9 @@ def queue_lag(arrivals: Array, steps: list[tuple[int, int]]) -> Array:
     return lag
 
 
-def _steps(start: int, end: int, length: int) -> list[tuple[int, int]]:
-    """The scenario's clock in steps of this length, the last as long as what remains."""
-    return [(begin, min(begin + length, end)) for begin in range(start, end, length)]
+def _steps(start: int, end: int, length: int, cuts: set[int]) -> list[tuple[int, int]]:
+    """The scenario's clock in steps of this length, or shorter: none goes over a cut or the end."""
+    return list(pairwise(sorted({*range(start, end, length), *(cut for cut in cuts if start < cut < end), end})))
 
 
 def _weights(people: People, demand: Demand, start: int, steps: list[tuple[int, int]]) -> Array:
@@ -88,8 +93,9 @@ def _plays(
 ) -> tuple[Array, list[Array]]:
     """Plays by step, and by replay and step how many are sent again: together `records`."""
     start = steps[0][0]
-    minutes = np.array([(begin - start) / MINUTE_MS for begin, _ in steps])
-    stretches = [(minutes >= replay.from_minute) & (minutes < replay.to_minute) for replay in replays]
+    begins = np.array([begin - start for begin, _ in steps])
+    bounds = [[round(minute * MINUTE_MS) for minute in replay.stretch] for replay in replays]
+    stretches = [(begins >= first) & (begins < past) for first, past in bounds]
 
     def again(plays: Array) -> list[Array]:
         pairs = zip(replays, stretches, strict=True)

@@ -3,7 +3,7 @@
 plays ─► sent (soon, late, when a connection is back) ─► copies by kind, poison ─► ordered by when they leave ─► retried
 Reads no clock: the same scenario and start give the same records.
 
-Memory: what is made and not yet due stays as columns, about 190 bytes a record: the plays that an upstream replay will send
+Memory: what is made and not yet due stays as columns, about 170 bytes a record: the plays that an upstream replay will send
 again (from their minute to the replay's), and the uploads of listeners who are offline.
 """
 

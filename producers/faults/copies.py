@@ -8,7 +8,7 @@ import numpy as np
 from producers.columns import Array, Columns, height, take
 from producers.ids import uuid7
 from producers.kinds import Kind
-from producers.listeners.sessions import SERVICES
+from producers.listeners.people import SERVICES
 from producers.scenarios.demand import MINUTE_MS
 from producers.scenarios.parts import CrossService, DoubleSends, UpstreamReplay
 

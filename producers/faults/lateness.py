@@ -1,6 +1,6 @@
 """When a play is sent: soon, too late for the grace, or when a listener without connection has one again.
 
-Figures: 5-15% of mobile plays arrive over an hour late, 1-3% over a day (docs: conventions of the field).
+Of mobile plays 5-15% arrive over an hour late, 1-3% over a day: a scenario states its own shares.
 """
 
 import numpy as np
@@ -52,7 +52,7 @@ class Sending:
         """When each play is uploaded, as far as the connection wasn't back before it was played."""
         order = np.lexsort((sequence, session))
         ids, first = np.unique(session[order], return_index=True)
-        is_new = ~np.isin(ids, self._sessions)
+        is_new = np.append(self._sessions, -1)[np.searchsorted(self._sessions, ids)] != ids
         began = played_at[order][first[is_new]]
         back_at = began + self._away_for(len(began))
         too_far = back_at > self._end - 2

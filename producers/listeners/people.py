@@ -1,4 +1,4 @@
-"""People: where they live, when they are awake, on what they listen."""
+"""People: where they live, when they are awake, on what they listen, and whose clock is wrong."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,8 @@ import numpy as np
 
 import schemas
 from producers.columns import Array
+from producers.listeners.demand import Habits
+from producers.listeners.rhythm import begins, listening, local_hour
 
 # Country, share of users, hours ahead of UTC (standard time; the largest zone where there are several).
 _COUNTRIES: tuple[tuple[str, float, float], ...] = (
@@ -14,14 +16,9 @@ _COUNTRIES: tuple[tuple[str, float, float], ...] = (
     ("AU", 0.03, 10), ("CA", 0.03, -5), ("JP", 0.03, 9), ("ID", 0.03, 7), ("NG", 0.02, 1),
 )  # fmt: skip
 COUNTRIES: tuple[str, ...] = tuple(code for code, _, _ in _COUNTRIES)
-_SHARES = np.array([share for _, share, _ in _COUNTRIES])
 UTC_OFFSETS = np.array([hours for _, _, hours in _COUNTRIES])
-
-# Sessions that begin in each local hour, from midnight: a quiet night, the way to work, and a long evening.
-_RHYTHM = np.array(
-    [32, 20, 13, 9, 8, 12, 27, 52, 68, 66, 66, 69, 73, 74, 75, 79, 86, 95, 100, 96, 88, 78, 64, 47], dtype=np.float64
-)
-_HOUR_MS = 3_600_000
+"""float64[countries]: hours ahead of UTC, the whole year."""
+_SHARES = np.array([share for _, share, _ in _COUNTRIES])
 
 PLATFORMS: tuple[str, ...] = tuple(
     next(
@@ -33,24 +30,25 @@ PLATFORMS: tuple[str, ...] = tuple(
 _PLATFORM_SHARES = {
     "android": 0.37, "ios": 0.28, "desktop": 0.12, "web": 0.07, "speaker": 0.07, "tv": 0.03, "car": 0.05, "other": 0.01,
 }  # fmt: skip
-_PLATFORM_WEIGHTS = np.cumsum([_PLATFORM_SHARES[name] for name in PLATFORMS])
+PLATFORM_SHARES = np.array([_PLATFORM_SHARES[name] for name in PLATFORMS])
 
-
-def rhythm(instant_ms: int) -> Array:
-    """How eagerly each country begins to listen at an instant (epoch ms): float64[countries], of 100."""
-    hours = np.mod(instant_ms / _HOUR_MS + UTC_OFFSETS, 24)
-    eagerness: Array = np.interp(hours, np.arange(25), np.append(_RHYTHM, _RHYTHM[0]))
-    return eagerness
+SERVICES = ("listening", "listening-car", "listening-speaker", "scrobbler", "listening-partner")
+"""The last two report what was listened to on the others."""
+SERVICE_OF = np.array([{"car": 1, "speaker": 2}.get(name, 0) for name in PLATFORMS])
+"""int64[platforms]: each platform's service."""
 
 
 def pick_platforms(count: int, rng: np.random.Generator) -> Array:
     """int64[count]: indices into PLATFORMS, by market share."""
-    return np.searchsorted(_PLATFORM_WEIGHTS[:-1], rng.random(count), side="right")
+    return np.searchsorted(np.cumsum(PLATFORM_SHARES)[:-1], rng.random(count), side="right")
 
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Users 0..N-1 (their ids are one more): index of country and of favourite platform, and who lives where."""
+    """Users 0..N-1 (their ids are one more): index of country and of favourite platform, and who lives where.
+
+    `load`, float64[countries]: how many times as much as usual each country listens; None: as usual.
+    """
 
     country: Array
     """int64[N]: index into COUNTRIES."""
@@ -62,17 +60,25 @@ class People:
     """int64[countries + 1]: where each country's group begins in `by_country`."""
 
     def pick(self, count: int, instant_ms: int, rng: np.random.Generator, load: Array | None = None) -> Array:
-        """int64[count]: users who sit down to listen at an instant, after their countries' local hour."""
-        weights = np.cumsum(np.diff(self.first) * rhythm(instant_ms) * (1 if load is None else load))
+        """int64[count]: users who sit down to listen at an instant, after their countries' local hour and weekday."""
+        return self.of(self.pick_countries(count, instant_ms, rng, load), rng)
+
+    def pick_countries(self, count: int, instant_ms: int, rng: np.random.Generator, load: Array | None = None) -> Array:
+        """int64[count]: where people sit down to listen at an instant (epoch ms)."""
+        weights = np.cumsum(np.diff(self.first) * begins(local_hour(instant_ms, UTC_OFFSETS)) * _usual(load))
         # The last bound is left out: a draw just below 1 must not round up to a country that isn't there.
-        country = np.searchsorted(weights[:-1] / weights[-1], rng.random(count), side="right")
+        return np.searchsorted(weights[:-1] / weights[-1], rng.random(count), side="right")
+
+    def of(self, country: Array, rng: np.random.Generator) -> Array:
+        """int64: anyone of each of these countries."""
         first, past = self.first[country], self.first[country + 1]
-        users: Array = self.by_country[first + (rng.random(count) * (past - first)).astype(np.int64)]
+        users: Array = self.by_country[first + (rng.random(len(country)) * (past - first)).astype(np.int64)]
         return users
 
     def eagerness(self, instant_ms: int, load: Array | None = None) -> float:
-        """How much all of them listen at an instant, on a scale of its own."""
-        return float(np.dot(np.diff(self.first), rhythm(instant_ms) * (1 if load is None else load))) / len(self.country)
+        """How much all of them listen at an instant, on a scale of its own: plays that end then."""
+        plays = np.diff(self.first) * listening(local_hour(instant_ms, UTC_OFFSETS)) * _usual(load)
+        return float(plays.sum()) / len(self.country)
 
 
 def build_people(users: int, seed: int) -> People:
@@ -85,3 +91,17 @@ def build_people(users: int, seed: int) -> People:
         by_country=np.argsort(country, kind="stable"),
         first=np.concatenate([[0], np.cumsum(np.bincount(country, minlength=len(COUNTRIES)))]),
     )
+
+
+def clock_skews(users: int, seed: int, habits: Habits) -> Array | None:
+    """int64[users], ms: how far each user's clock is ahead, 0 where it is right; None where all are."""
+    if not habits.skewed_clocks:
+        return None
+    rng = np.random.default_rng([seed, 6])
+    ahead = rng.uniform(*habits.skew_minutes, users) * 60_000
+    skews: Array = np.where(rng.random(users) < habits.skewed_clocks, ahead, 0).astype(np.int64)
+    return skews
+
+
+def _usual(load: Array | None) -> Array | float:
+    return 1.0 if load is None else load

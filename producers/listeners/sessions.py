@@ -10,94 +10,107 @@ import numpy as np
 from producers.catalogue.artists import Catalogue
 from producers.columns import Array, Columns, height, join, take
 from producers.listeners.demand import Demand, Habits
-from producers.listeners.people import PLATFORMS, People, pick_platforms
-from producers.listeners.tracks import listen, pick_tracks
+from producers.listeners.habits import ON_REPEAT, put_on_repeat, share_accounts
+from producers.listeners.people import SERVICE_OF, People, clock_skews, pick_platforms
+from producers.listeners.rhythm import FIRST_PLAY_MS, SESSION_AGE_MS
+from producers.listeners.tracks import choose
 
 GOES_ON = 7 / 8
 """Probability of another track after each: sessions of eight tracks on average."""
 LONGEST_GAP_MS = 2_000
-SERVICES = ("listening", "listening-car", "listening-speaker", "scrobbler", "listening-partner")
-LOOK_ALIKES = ("", "on_repeat", "shared_account")
-_SERVICE_OF = np.array([{"car": 1, "speaker": 2}.get(name, 0) for name in PLATFORMS])
 _DEVICE_SWITCH = 0.2
+_PLAY = ("look_alike", "track", "track_ms", "ms_played", "reason_end")
 
 
 class Listeners:
     """The people of a scenario over time; deterministic for a seed and a start (epoch ms).
 
     Rows of plays: user (index), session_id, sequence, platform, service, track (index), track_ms, ms_played, reason_end,
-    played_at (epoch ms; when listening ended).
+    played_at (epoch ms; when listening ended), look_alike (index into LOOK_ALIKES), offline (the listener has no
+    connection), skew_ms (how far the client's clock is ahead; played_at is true time).
     """
 
     def __init__(self, seed: int, catalogue: Catalogue, people: People, start: int, demand: Demand, habits: Habits) -> None:
-        self._demand, self._catalogue, self._people, self._start = demand, catalogue, people, start
-        self._rng = np.random.default_rng([seed, 4])
+        self._catalogue, self._people, self._start = catalogue, people, start
+        self._demand, self._habits = demand, habits
+        # Habits draw from a stream of their own.
+        self._rng, self._habits_rng = np.random.default_rng([seed, 4]), np.random.default_rng([seed, 7])
+        self._skews = clock_skews(len(people.country), seed, habits)
         self._sessions_begun = 0
-        self._on_air = take(self._begin(np.full(1, start)), np.zeros(0, np.int64))
+        self._on_air: Columns = {}
         """The play that every session is in the middle of; `played_at` is when it will end."""
+        self.settle(0)
 
     def settle(self, plays_per_ms: float) -> None:
         """Let as many sessions be under way at the start as such a rate of plays means."""
-        crowd = self._begin(np.full(4096, self._start))
-        average = float(crowd["ms_played"].mean()) + LONGEST_GAP_MS / 2
-        under_way = round(plays_per_ms * average)
-        sessions = self._begin(np.full(under_way, self._start))
-        if under_way:
-            # What is on at an instant: met in proportion to its length, and heard to any point of it.
-            odds = crowd["ms_played"] / crowd["ms_played"].sum()
-            met = self._rng.choice(len(odds), under_way, p=odds)
-            for name in ("track", "track_ms", "ms_played", "reason_end"):
-                sessions[name] = crowd[name][met]
-            sessions["played_at"] = self._start + (self._rng.random(under_way) * sessions["ms_played"]).astype(np.int64)
+        crowd = self._first_plays(self._sit_down(16_384, self._start), np.full(16_384, self._start))
+        under_way = round(plays_per_ms * (float(crowd["ms_played"].mean()) + LONGEST_GAP_MS / 2))
+        self._on_air = {}
+        sessions = self._sit_down(under_way, self._start - SESSION_AGE_MS)
+        sessions |= {name: np.zeros(under_way, np.int64) for name in (*_PLAY, "played_at")}
+        # What is on at an instant: met in proportion to its length, and heard to any point of it.
+        left, longest = np.arange(under_way), int(self._catalogue.track_ms.max())
+        while len(left):
+            plays = self._first_plays(take(sessions, left), np.full(len(left), self._start))
+            met = self._rng.random(len(left)) * longest < plays["ms_played"]
+            for name in _PLAY:
+                sessions[name][left[met]] = plays[name][met]
+            left = left[~met]
+        sessions["played_at"] = self._start + (self._rng.random(under_way) * sessions["ms_played"]).astype(np.int64)
         self._on_air = sessions
 
     def plays(self, begin: int, end: int, count: int) -> Columns:
         """Exactly `count` plays that end in [begin, end) (epoch ms), in no order. Call it for consecutive intervals."""
-        ended = [self._advance(self._on_air, end)]
-        have = height(ended[0])
-        while have < count:
-            # A new session may end more than one play here: approach the number from below.
-            missing = count - have
-            new = self._begin(begin + (self._rng.random(-(-missing * 3 // 4)) * (end - begin)).astype(np.int64))
-            still_on = self._on_air
-            ended.append(self._advance(new, end))
-            self._on_air = join([still_on, self._on_air])
-            have += height(ended[-1])
-        return self._leave(join(ended), have - count)
+        ended, self._on_air = self._only(count, *self._advance(self._on_air, end))
+        missing = count - height(ended)
+        if missing:
+            # Each of so many new sessions ends a play here, or more than one.
+            new, on_air = self._only(missing, *self._advance(self._begin(missing, begin, end, ended), end))
+            ended, self._on_air = join([ended, new]), join([self._on_air, on_air])
+        skew = np.zeros(count, np.int64) if self._skews is None else self._skews[ended["user"]]
+        return ended | {"skew_ms": skew}
 
-    def _begin(self, ends: Array) -> Columns:
-        """New sessions whose first play ends at these instants."""
-        count = len(ends)
-        user = self._pick_users(count, int(ends[0]) if count else self._start)
+    def _begin(self, count: int, begin: int, end: int, plays: Columns) -> Columns:
+        """New sessions whose first play ends in [begin, end); `plays` of others end there too."""
+        middle = (begin + end) // 2
+        sessions = self._sit_down(count, middle - FIRST_PLAY_MS, self._demand.load(middle - self._start))
+        ends = begin + (self._rng.random(count) * (end - begin)).astype(np.int64)
+        sessions |= self._first_plays(sessions, ends) | {"played_at": ends}
+        if self._habits.shared_accounts:
+            second = self._habits_rng.random(count) * (1 - self._habits.on_repeat) < self._habits.shared_accounts
+            rows = np.flatnonzero(second & (sessions["look_alike"] == 0))
+            share_accounts(sessions, rows, plays, end, self._habits_rng)
+        return sessions
+
+    def _sit_down(self, count: int, instant: int, load: Array | None = None) -> Columns:
+        """New sessions that begin at about this instant, before anything is played."""
+        user = self._pick_users(count, instant, load)
         elsewhere = self._rng.random(count) < _DEVICE_SWITCH
         platform = np.where(elsewhere, pick_platforms(count, self._rng), self._people.favourite[user])
         session_id = self._start * 1000 + self._sessions_begun + np.arange(count)
         self._sessions_begun += count
-        session = {
+        return {
             "user": user,
             "session_id": session_id,
             "sequence": np.zeros(count, np.int64),
             "platform": platform,
-            "service": _SERVICE_OF[platform],
+            "service": SERVICE_OF[platform],
+            "offline": self._habits_rng.random(count) < self._habits.offline,
         }
-        zeros = {
-            "look_alike": np.zeros(count, np.int64),
-            "offline": np.zeros(count, np.bool_),
-            "skew_ms": np.zeros(count, np.int64),
-        }
-        return session | zeros | self._listen(ends, None, self._people.country[user]) | {"played_at": ends}
 
-    def _pick_users(self, count: int, instant: int) -> Array:
+    def _pick_users(self, count: int, instant: int, load: Array | None) -> Array:
         """Users who aren't listening yet, as far as they can be found in a few tries; else on a second device."""
+        country = self._people.pick_countries(count, instant, self._rng, load)
         users = np.zeros(count, np.int64)
         busy = np.zeros(len(self._people.country), np.bool_)
-        if self._sessions_begun:
+        if self._on_air:
             busy[self._on_air["user"]] = True
         open_places = np.arange(count)
         for _ in range(4):
             if not len(open_places):
                 break
-            users[open_places] = drawn = self._people.pick(len(open_places), instant, self._rng)
+            # Elsewhere in the same country: where many listen already, no fewer sit down.
+            users[open_places] = drawn = self._people.of(country[open_places], self._rng)
             first = np.zeros(len(drawn), np.bool_)
             first[np.unique(drawn, return_index=True)[1]] = True
             free = first & ~busy[drawn]
@@ -105,48 +118,54 @@ class Listeners:
             open_places = open_places[~free]
         return users
 
-    def _listen(self, ends: Array, began: Array | None, country: Array) -> Columns:
-        """Tracks and how far they are heard; `began` None: the plays end at `ends` and began accordingly."""
-        count = len(ends)
-        track = pick_tracks(self._catalogue, count, self._rng)
-        heard = listen(self._catalogue.track_ms[track], self._rng)
-        for number, hit in enumerate(self._demand.hits):
-            released = hit.first_track + (hit.tracks * self._rng.random(count) ** 1.5).astype(np.int64)
-            released_heard = listen(self._catalogue.track_ms[released], self._rng)
-            start = ends - released_heard["ms_played"] if began is None else began
-            out = self._rng.random(count) < self._demand.shares(start - self._start, country)[number]
-            heard = {name: np.where(out, released_heard[name], heard[name]) for name in heard}
-            track = np.where(out, released, track)
-        return {"track": track, "track_ms": self._catalogue.track_ms[track], **heard}
+    def _first_plays(self, sessions: Columns, ends: Array) -> Columns:
+        """What these sessions play first, so that it ends at these instants."""
+        country = self._people.country[sessions["user"]]
+        plays = choose(self._catalogue, self._demand, ends - self._start, country, self._rng, ending=True)
+        plays["look_alike"] = np.zeros(len(ends), np.int64)
+        if self._habits.on_repeat:
+            rows = np.flatnonzero(self._habits_rng.random(len(ends)) < self._habits.on_repeat)
+            put_on_repeat(plays, rows, self._catalogue, self._habits_rng)
+        return plays
 
-    def _advance(self, sessions: Columns, end: int) -> Columns:
-        """The plays that end before `end`; sessions that go on stay on air."""
-        ended, on_air = [take(sessions, np.zeros(0, np.int64))], []
-        while height(sessions):
+    def _advance(self, sessions: Columns, end: int) -> tuple[Columns, Columns]:
+        """The plays that end before `end`, and the sessions that go on."""
+        ended: list[Columns] = []
+        on_air: list[Columns] = []
+        while height(sessions) or not ended:
             over = sessions["played_at"] < end
             on_air.append(take(sessions, ~over))
             ended.append(take(sessions, over))
             sessions = self._next(ended[-1])
-        self._on_air = join([take(ended[0], np.zeros(0, np.int64)), *on_air])
-        return join(ended)
+        return join(ended), join(on_air)
 
     def _next(self, ended: Columns) -> Columns:
+        """Sessions that go on after these plays, with what they play then."""
         session = take(ended, self._rng.random(height(ended)) < GOES_ON)
         began = session["played_at"] + self._rng.integers(100, LONGEST_GAP_MS, height(session))
-        session |= self._listen(began, began, self._people.country[session["user"]])
-        return session | {"sequence": session["sequence"] + 1, "played_at": began + session["ms_played"]}
+        country = self._people.country[session["user"]]
+        play = choose(self._catalogue, self._demand, began - self._start, country, self._rng)
+        if self._habits.on_repeat:
+            same_song = session["look_alike"] == ON_REPEAT
+            play = {name: np.where(same_song, session[name], values) for name, values in play.items()}
+        return session | play | {"sequence": session["sequence"] + 1, "played_at": began + play["ms_played"]}
 
-    def _leave(self, plays: Columns, surplus: int) -> Columns:
-        """The plays without `surplus` of them: so many listeners left one track earlier."""
-        while surplus > 0:
-            order = np.lexsort((plays["sequence"], plays["session_id"]))
-            sessions = plays["session_id"][order]
-            last = order[np.append(sessions[1:] != sessions[:-1], True)]
-            gone = self._rng.choice(last, min(surplus, len(last)), replace=False)
-            on_air = ~np.isin(self._on_air["session_id"], plays["session_id"][gone])
-            self._on_air = take(self._on_air, on_air)
-            stays = np.ones(height(plays), np.bool_)
-            stays[gone] = False
-            plays = take(plays, stays)
-            surplus -= len(gone)
-        return plays
+    def _only(self, count: int, plays: Columns, on_air: Columns) -> tuple[Columns, Columns]:
+        """`count` of the plays at most, and who is still on air: the others stopped listening before.
+
+        Whole sessions, drawn without regard to what they played, and one in part.
+        """
+        if height(plays) <= count:
+            return plays, on_air
+        sessions, first, of = np.unique(plays["session_id"], return_index=True, return_inverse=True)
+        theirs = np.bincount(of)
+        order = self._rng.permutation(len(sessions))
+        together = np.cumsum(theirs[order])
+        whole = int(np.searchsorted(together, count, side="right"))
+        kept = np.zeros(len(sessions), np.int64)
+        kept[order[:whole]] = theirs[order[:whole]]
+        kept[order[whole]] = count - together[whole] + theirs[order[whole]]
+        # `first` is a session's earliest play here: they are made one after another.
+        stays = plays["sequence"] - plays["sequence"][first][of] < kept[of]
+        left = np.isin(on_air["session_id"], sessions[kept < theirs])
+        return take(plays, stays), take(on_air, ~left)

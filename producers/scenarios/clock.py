@@ -19,11 +19,9 @@ def scenario_span(scenario: Scenario, rules: Rules, now: int) -> tuple[int, int]
     One without `starts` has just happened; else it was at the latest such weekday and time.
     """
     latest = (now - rules.grace_ms - rules.pane_ms) // rules.pane_ms * rules.pane_ms - scenario.length_ms
-    start = latest
     if scenario.weekday_ms is not None:
-        latest -= rules.pane_ms  # its end may lie within a pane
-        start = latest - (latest - MONDAY_MS - scenario.weekday_ms) % WEEK_MS
-    return start, start + scenario.length_ms
+        latest -= (latest - MONDAY_MS - scenario.weekday_ms) % WEEK_MS
+    return latest, latest + scenario.length_ms
 
 
 def fixed_start(scenario: Scenario) -> int:

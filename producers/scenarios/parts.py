@@ -162,6 +162,10 @@ class UpstreamReplay(Part):
     share: Annotated[float, Field(gt=0, le=1)] = 1
     """Share of those plays: a service's part of them."""
 
+    @property
+    def stretch(self) -> tuple[float, float]:
+        return self.from_minute, self.to_minute
+
     @model_validator(mode="after")
     def _in_order(self) -> "UpstreamReplay":
         if not self.from_minute < self.to_minute <= self.at_minute:

@@ -49,7 +49,7 @@ def test_every_artist_has_tracks_and_an_album_belongs_to_one_artist() -> None:
     albums = catalogue.album_ids[: len(owners)]
     pairs = {(album, owner) for album, owner in zip(albums.tolist(), owners.tolist(), strict=True) if album}
     assert len(pairs) == len({album for album, _ in pairs})
-    assert catalogue.track_ms.min() >= 75_000
+    assert np.delete(catalogue.track_ms, catalogue.short_tracks).min() >= 75_000
 
 
 def test_the_release_is_a_new_album_of_an_artist_who_was_modest_until_then() -> None:

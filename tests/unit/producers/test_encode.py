@@ -14,8 +14,7 @@ from hypothesis.extra import numpy as st_numpy
 import schemas
 from producers.catalogue.artists import build_catalogue
 from producers.encode import encode_columns, encode_keys
-from producers.listeners.people import COUNTRIES, PLATFORMS, build_people
-from producers.listeners.sessions import SERVICES
+from producers.listeners.people import COUNTRIES, PLATFORMS, SERVICES, build_people
 from producers.listeners.tracks import REASONS
 from producers.scenarios.model import Scenario
 from producers.script import script

@@ -111,3 +111,33 @@ def test_every_session_of_the_run_is_read(settings: Settings, records: Columns) 
 def test_a_session_that_sent_nothing_leaves_no_file(settings: Settings) -> None:
     Ledger(settings.ledger_dir / "nothing.parquet").close()
     assert read_ledger(settings).num_rows == 0
+
+
+def test_a_ledger_from_before_a_column_was_there_is_read_with_nulls_in_it(settings: Settings, records: Columns) -> None:
+    ledger = Ledger(settings.ledger_dir / "old.parquet")
+    answers = ledger.begin(records)
+    answers.handed = 1_000
+    ledger.end(records, answers)
+    ledger.close()
+    now = pq.read_table(ledger.path)
+    added = ["service", "look_alike", "original_id", "poison"]
+    pq.write_table(now.drop_columns(added), ledger.path)
+    table = read_ledger(settings)
+    assert table.schema == LEDGER_SCHEMA
+    assert all(table[name].null_count == 1_000 for name in added)
+    assert table.drop_columns(added).equals(now.drop_columns(added))
+
+
+def test_poison_has_its_kind_and_its_id_only_where_that_can_still_be_read(settings: Settings) -> None:
+    rows = perform(Scenario(events=2_000, minutes=2, artists=20, users=100, poison=0.4))
+    ledger = Ledger(settings.ledger_dir / "poison.parquet")
+    answers = ledger.begin(rows)
+    answers.handed = 2_000
+    ledger.end(rows, answers)
+    with_id = {"trailing_bytes", "wrong_key", "misrouted", "implausible", "ahead"}
+    without = {"wrong_magic", "unknown_schema", "undecodable", "too_large", "null_value"}
+    table = read_ledger(settings).to_pylist()
+    assert {row["poison"] for row in table if row["kind"] == "poison"} == with_id | without
+    for row, identity in zip(table, identities(rows), strict=True):
+        assert row["event_id"] == (None if row["poison"] in without else identity)
+        assert (row["poison"] is None) == (row["kind"] != "poison")

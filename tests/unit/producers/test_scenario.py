@@ -32,7 +32,9 @@ def test_a_clock_that_ends_within_a_pane_closes_that_pane() -> None:
     assert closing_clock(START + 1, RULES) == START + 10_000 + 60_000 + 10_000
 
 
-@given(now=st.integers(START, START + 10**10), minutes=st.integers(1, 3_000), weekday=st.integers(0, 6), hour=st.integers(0, 23))
+@given(
+    now=st.integers(START, START + 10**10), minutes=st.integers(1, 3_000), weekday=st.integers(0, 6), hour=st.integers(0, 23)
+)
 def test_a_scenario_of_a_weekday_was_at_the_latest_such_day_that_is_quite_over(
     now: int, minutes: int, weekday: int, hour: int
 ) -> None:
