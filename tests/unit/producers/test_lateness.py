@@ -8,7 +8,7 @@ import pytest
 from producers.columns import Columns
 from producers.faults.lateness import Sending
 from producers.scenarios.parts import Lateness
-from tests.unit.producers.fits import KS_BOUND, chi_square_excess, kolmogorov_smirnov
+from tests.unit.producers.p_values import REFUSED, chi_square, kolmogorov_smirnov
 from tests.unit.producers.worlds import RULES, START
 
 WEEK = START + 7 * 86_400_000
@@ -32,7 +32,7 @@ def test_most_plays_are_sent_within_20_seconds_most_of_them_at_once() -> None:
     seconds = (rows["true_sent_at"] - rows["played_at"]) / 1000
     edges = np.array([0, 0.1, 0.5, 1, 2, 5, 10, 20])
     counts, _ = np.histogram(seconds, edges)
-    assert chi_square_excess(counts.tolist(), np.diff((edges / 20) ** (1 / 3)).tolist()) < 0
+    assert chi_square(counts, np.diff((edges / 20) ** (1 / 3))) > REFUSED
     assert counts.sum() == 50_000
 
 
@@ -40,25 +40,25 @@ def test_late_ones_have_their_share_and_are_too_late_for_the_grace_but_in_time_f
     rows = sent(Lateness(late=0.1), 50_000)
     delay = rows["true_sent_at"] - rows["played_at"]
     late = delay > RULES.grace_ms
-    assert chi_square_excess([late.sum(), (~late).sum()], [0.1, 0.9]) < 0
+    assert chi_square([late.sum(), (~late).sum()], [0.1, 0.9]) > REFUSED
     assert delay[late].min() >= RULES.grace_ms + 2 * RULES.pane_ms
     assert delay.max() <= RULES.horizon_ms // 2
     # From the grace and two panes to half an hour, quadratic.
     least, most = 80_000, 1_800_000
-    assert kolmogorov_smirnov(delay[late], lambda x: np.sqrt(np.clip((x - least) / (most - least), 0, 1))) < KS_BOUND
+    assert kolmogorov_smirnov(delay[late], lambda x: np.sqrt(np.clip((x - least) / (most - least), 0, 1))) > REFUSED
 
 
 def test_offline_sessions_are_uploaded_over_an_hour_and_over_a_day_later_by_the_stated_shares() -> None:
     rows = sent(Lateness(late=0, offline=0.2, over_1_h=0.1, over_24_h=0.02), 40_000, offline=True)
     hours = (rows["true_sent_at"] - rows["played_at"]) / HOUR
     counts, _ = np.histogram(hours, [0, 1, 24, 1_000])
-    assert chi_square_excess(counts.tolist(), [0.1, 0.08, 0.02]) < 0
+    assert chi_square(counts.tolist(), [0.1, 0.08, 0.02]) > REFUSED
 
     def stated(x: Any) -> Any:
         """Log-uniform in each piece: 2 minutes, an hour, a day, three days."""
         return np.interp(np.log(x), np.log([2 / 60, 1, 24, 72]), [0, 0.5, 0.9, 1])
 
-    assert kolmogorov_smirnov(hours, stated) < KS_BOUND
+    assert kolmogorov_smirnov(hours, stated) > REFUSED
     assert rows["offline"].all()
 
 
