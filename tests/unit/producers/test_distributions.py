@@ -136,7 +136,7 @@ def test_sessions_are_on_platforms_by_their_share(plays: Columns) -> None:
 
 
 def test_sessions_begin_by_the_local_hour_and_the_weekday() -> None:
-    assert rhythm_p(a_week(SEED), SEED, 100_000) > REFUSED
+    assert rhythm_p(a_week(SEED, 900_000), SEED, 100_000) > REFUSED
 
 
 def test_people_live_in_countries_by_their_share() -> None:
