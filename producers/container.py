@@ -20,6 +20,7 @@ from pipeline.errors import ListeningError
 from pipeline.rules import Rules
 from producers.columns import Array, Columns, height, take
 from producers.encode import encode_bodies, varints
+from producers.kinds import Kind
 from producers.ledger import LEDGER_SCHEMA, Answers, Status, ledger_table
 from producers.progress import ProgressBar
 from producers.scenarios.model import Scenario
@@ -104,7 +105,8 @@ def write_events(
             with suppress(OSError):
                 path.unlink()
     end = start + world.scenario.length_ms
-    return Written(file, ledger_beside(file), events=rows, bytes=size, kinds=kinds, start=start, end=end)
+    ordered = {kind.label: kinds[kind.label] for kind in Kind if kind.label in kinds}
+    return Written(file, ledger_beside(file), events=rows, bytes=size, kinds=ordered, start=start, end=end)
 
 
 def header(codec: Codec, sync: bytes) -> bytes:

@@ -50,6 +50,10 @@ cross-service report the play that it reports again. poison: the kind. Ledgers f
 """
 
 
+REQUESTS_RETRIED = "listening.requests_retried"
+"""Key in a session's file for `Ledger.requests_retried`."""
+
+
 class Status(IntEnum):
     """What the broker said of a record."""
 
@@ -89,6 +93,8 @@ class Ledger:
     """The session's file, once closed."""
     counts: dict[str, int] = field(default_factory=dict)
     """Rows by status and by kind."""
+    requests_retried: int | None = None
+    """Produce requests that were sent again; None: nobody knows."""
     _parts: int = 0
 
     def begin(self, rows: Columns) -> Answers:
@@ -114,6 +120,8 @@ class Ledger:
         with pq.ParquetWriter(joined, LEDGER_SCHEMA, compression="zstd") as writer:
             for part in sorted(_parts_of(self.path).glob("*.parquet")):
                 writer.write_table(pq.read_table(part))
+            if self.requests_retried is not None:
+                writer.add_key_value_metadata({REQUESTS_RETRIED: str(self.requests_retried)})
         # From here on the joined file counts, and readers leave parts beside it alone.
         os.replace(joined, self.path)
         shutil.rmtree(_parts_of(self.path))
@@ -133,6 +141,13 @@ def read_ledger(settings: Settings) -> Any:
     """
     tables = [pq.read_table(path, schema=LEDGER_SCHEMA) for path in _files(settings.ledger_dir)]
     return pa.concat_tables([LEDGER_SCHEMA.empty_table(), *tables])
+
+
+def requests_retried(settings: Settings) -> int | None:
+    """Produce requests that the run's sessions sent again (the broker keeps their records once); None: no ledger says."""
+    told = [pq.read_metadata(path).metadata or {} for path in settings.ledger_dir.glob("*.parquet")]
+    numbers = [int(metadata[REQUESTS_RETRIED.encode()]) for metadata in told if REQUESTS_RETRIED.encode() in metadata]
+    return sum(numbers) if numbers else None
 
 
 def _files(folder: Path) -> Iterator[Path]:

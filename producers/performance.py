@@ -62,6 +62,7 @@ class Performance:
             finally:
                 self._ledger.end(rows, answers)
         self.tick_until(end)
+        self._ledger.requests_retried = self._publisher.requests_retried()
 
     def tick_until(self, clock: int) -> None:
         """Tick the pane ends up to this instant that haven't been, each when the pace has reached it."""

@@ -1,16 +1,11 @@
 """Which layer stops which copies: the producer's idempotence, classify, ClickHouse's merges, and the query."""
 
 from dataclasses import dataclass
-from pathlib import Path
-
-import pyarrow.parquet as pq
 
 from pipeline.settings import Settings
 from pipeline.store.ask import ready, rows
 
 UPSERTED = ("plays", "duplicates", "batches", "artist_counts", "top_artists")
-REQUESTS_RETRIED = b"listening.requests_retried"
-"""Key of a ledger file's metadata: how many produce requests its session sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +40,3 @@ def upserts(settings: Settings) -> list[Upserts]:
         (distinct,) = rows(settings, f"SELECT count() AS number FROM {table} FINAL")
         found.append(Upserts(table, written.get(table, 0), held["number"], distinct["number"]))
     return found
-
-
-def requests_retried(folder: Path) -> int | None:
-    """Produce requests that the run's producers sent again (the broker keeps their records once); None: no ledger says."""
-    told = [pq.read_metadata(path).metadata or {} for path in sorted(folder.glob("*.parquet"))]
-    numbers = [int(metadata[REQUESTS_RETRIED]) for metadata in told if REQUESTS_RETRIED in metadata]
-    return sum(numbers) if numbers else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline.inspector.distances import distances
-from pipeline.inspector.layers import Upserts, requests_retried, upserts
+from pipeline.inspector.layers import Upserts, upserts
 from pipeline.inspector.offenders import Sender, offenders
 from pipeline.inspector.stored import placed_in, reached_offsets, stored_rows
 from pipeline.outcomes import Outcome
@@ -13,6 +13,7 @@ from pipeline.settings import Settings
 from pipeline.verify.ledger import SCHEMA, load
 from pipeline.verify.truth import CROSS_SERVICE, PLACE, roles_of, truth_of
 from pipeline.verify.verdict import Truth
+from producers.ledger import requests_retried
 
 UNTOLD = "no ledger"
 """The kind of copies that no ledger tells of."""
@@ -55,7 +56,7 @@ def summarise(settings: Settings) -> Summary:
         distances=distances(stored, copies),
         senders=offenders(stored),
         upserts=upserts(settings),
-        requests_retried=requests_retried(settings.ledger_dir),
+        requests_retried=requests_retried(settings),
     )
 
 

@@ -95,7 +95,7 @@ def _print_kinds(truth: Truth, out: Console) -> None:
         elif kind.kind != "poison":
             cells[2:5] = [f"{number:,}" for number in (kind.caught, _beyond(kind), kind.missed)]
             cells[5] = f"{kind.skipped:,}" if kind.kind == CROSS_SERVICE else "–"
-            cells[7] = f"{_recall(kind):.2%}" if kind.caught + kind.missed else "–"
+            cells[7] = "–" if kind.recall is None else f"{kind.recall:.2%}"
         table.add_row(kind.kind, *cells)
     out.print(table)
     out.print(
@@ -109,10 +109,6 @@ def _print_kinds(truth: Truth, out: Console) -> None:
 
 def _beyond(kind: KindTruth) -> int:
     return 0 if kind.is_original else kind.late
-
-
-def _recall(kind: KindTruth) -> float:
-    return kind.caught / (kind.caught + kind.missed)
 
 
 def _print_distances(distances: dict[str, dict[str, int]], out: Console) -> None:

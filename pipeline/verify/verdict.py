@@ -68,9 +68,9 @@ class KindTruth:
 
     @property
     def recall(self) -> float | None:
-        """Share of the kind's copies in the log that were caught, of cross_service copies of those that would have counted;
-        None for originals, poison, and where there is none."""
-        judged = self.caught + self.missed if self.kind == "cross_service" else self.in_log
+        """Share of the kind's copies that were caught, of those that would have counted otherwise: the late ones came when
+        their first sighting was forgotten. None for originals, poison, and where there is none."""
+        judged = self.caught + self.missed
         return self.caught / judged if judged and not self.is_original and self.kind != "poison" else None
 
 
@@ -176,26 +176,39 @@ def _checks(checks: Iterable[Check]) -> Table:
     return table
 
 
+_ALWAYS = ("sent", "in log", "caught", "missed", "wrongly\ndropped")
+"""Columns that are shown whatever they hold."""
+
+
 def _share(value: float) -> str:
     """As a percentage; 100% only where nothing at all is missing."""
     return "100%" if value == 1 else f"{value:.4%}"
 
 
+def _numbers(kind: KindTruth) -> dict[str, int | None]:
+    """By heading; None where it means nothing."""
+    return {
+        "sent": kind.published,
+        "in log": kind.in_log,
+        "caught": None if kind.is_original else kind.caught,
+        "late": kind.late,
+        "missed": None if kind.is_original else kind.missed,
+        "too\nshort": kind.skipped if kind.kind == "cross_service" else None,
+        "invalid": kind.invalid,
+        "wrongly\ndropped": kind.wrongly_dropped if kind.is_original else None,
+        "wrongly\nsuspected": kind.wrongly_suspected if kind.is_original else None,
+    }
+
+
 def _render_truth(truth: Truth, console: Console) -> None:
-    near = truth.suspects > 0 or any(kind.kind == "cross_service" for kind in truth.kinds)
-    table = Table()
+    table = Table(pad_edge=False)
+    rows = {kind.kind: _numbers(kind) for kind in truth.kinds}
+    shown = [name for name in next(iter(rows.values())) if name in _ALWAYS or any(row[name] for row in rows.values())]
+    for heading in ("kind", *shown, "recall"):
+        table.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=heading == "kind")
     for kind in truth.kinds:
-        of_copies = {"caught": kind.caught, "missed": kind.missed, "skipped": kind.skipped}
-        numbers = {"sent": kind.published, "in log": kind.in_log, "late": kind.late, **of_copies, "invalid": kind.invalid}
-        numbers["wrongly\ndropped"] = kind.wrongly_dropped
-        if near:
-            numbers["wrongly\nsuspected"] = kind.wrongly_suspected
-        else:
-            del numbers["skipped"]
-        if not table.columns:
-            for heading in ("kind", *numbers, "recall"):
-                table.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=heading == "kind")
-        plain = ("–" if kind.is_original and name in of_copies else f"{number:,}" for name, number in numbers.items())
+        numbers = rows[kind.kind]
+        plain = ("–" if numbers[name] is None else f"{numbers[name]:,}" for name in shown)
         table.add_row(kind.kind, *plain, "–" if kind.recall is None else _share(kind.recall))
     console.print(table)
     precision = "–" if truth.precision is None else _share(truth.precision)

@@ -1,5 +1,6 @@
 """Events to `playback-events`, each with its delivery written down."""
 
+import json
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +16,8 @@ from producers.ledger import Answers, Status
 from producers.publish.clients import DELIVERY_SECONDS, INTERRUPT_SECONDS, flush, gave_up, kafka_producer, unanswered
 
 POLL_EVERY = 500
+REPORT_MS = 500
+"""How often the client reports its statistics."""
 
 # Errors after which a record is certainly not in the log; after any other it may be.
 REFUSALS = frozenset(
@@ -41,7 +44,8 @@ class EventPublisher:
     def __init__(self, settings: Settings, interrupt: Interrupt) -> None:
         self._settings, self._interrupt = settings, interrupt
         self._topic = topics_of(settings).events.name
-        self._producer = kafka_producer(settings)
+        self._retried = self._reports = 0
+        self._producer = kafka_producer(settings, {"statistics.interval.ms": REPORT_MS, "stats_cb": self._note})
 
     def send(self, records: Sequence[Record], dates: Sequence[int], answers: Answers) -> None:
         """Hand the next rows of a part to the producer, dated so (epoch ms): where the broker doesn't date them itself,
@@ -81,6 +85,16 @@ class EventPublisher:
         """Wait until every event has been answered. Raises UnavailableError."""
         flush(self._producer, self._settings, self._interrupt, seconds)
 
+    def requests_retried(self) -> int:
+        """Produce requests sent again so far, because no answer came; waits for the client's next report, half a second."""
+        reports, deadline = self._reports, time.monotonic() + 4 * REPORT_MS / 1000
+        while self._reports == reports and time.monotonic() < deadline:
+            self._producer.poll(REPORT_MS / 1000)
+        return self._retried
+
+    def _note(self, statistics: str) -> None:
+        self._retried, self._reports = retries_in(statistics), self._reports + 1
+
     def _wait_for_room(self) -> None:
         full, deadline = len(self._producer), time.monotonic() + DELIVERY_SECONDS + 5
         while len(self._producer) >= full:
@@ -88,3 +102,8 @@ class EventPublisher:
                 raise unanswered(self._settings, full)
             self._interrupt.check()
             self._producer.poll(INTERRUPT_SECONDS)
+
+
+def retries_in(statistics: str) -> int:
+    """Requests that were sent again, over all brokers, in librdkafka's statistics (JSON)."""
+    return sum(int(broker["txretries"]) for broker in json.loads(statistics)["brokers"].values())

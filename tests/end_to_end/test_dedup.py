@@ -151,6 +151,10 @@ def test_how_far_apart_copies_were_adds_up_to_the_copies(played: Played) -> None
     assert apart["6 h"] > 300, "the second one 160 to 170"
 
 
+def test_no_request_was_sent_again_to_a_broker_that_answered(played: Played) -> None:
+    assert played.summary.requests_retried == 0
+
+
 def test_an_event_s_story_has_its_copies_and_other_services_reports(played: Played) -> None:
     suspect = rows(
         played.settings,

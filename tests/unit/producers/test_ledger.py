@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.settings import Settings, load
 from producers.columns import Columns, take
-from producers.ledger import LEDGER_SCHEMA, Ledger, Status, read_ledger
+from producers.ledger import LEDGER_SCHEMA, Ledger, Status, read_ledger, requests_retried
+from producers.publish.events import retries_in
 from producers.scenarios.model import Scenario
 from tests.unit.producers.worlds import identities, perform
 
@@ -141,3 +142,16 @@ def test_poison_has_its_kind_and_its_id_only_where_that_can_still_be_read(settin
     for row, identity in zip(table, identities(rows), strict=True):
         assert row["event_id"] == (None if row["poison"] in without else identity)
         assert (row["poison"] is None) == (row["kind"] != "poison")
+
+
+def test_requests_that_were_sent_again_stand_in_the_session_s_file(settings: Settings, records: Columns) -> None:
+    assert requests_retried(settings) is None
+    for name, retried in (("1", 2), ("2", None), ("3", 5)):
+        ledger = Ledger(settings.ledger_dir / f"{name}.parquet", requests_retried=retried)
+        ledger.end(records, ledger.begin(records))
+        ledger.close()
+    assert requests_retried(settings) == 7
+
+
+def test_the_client_s_statistics_say_how_often_it_sent_again() -> None:
+    assert retries_in('{"brokers": {"a": {"txretries": 2, "tx": 9}, "b": {"txretries": 3}}}') == 5

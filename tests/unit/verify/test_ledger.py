@@ -148,7 +148,7 @@ def test_an_invalid_record_is_nobodys_original() -> None:
     assert (kinds["producer_retry"].invalid, kinds["producer_retry"].missed) == (1, 0)
 
 
-def test_copies_past_the_horizon_are_late_or_missed_and_lower_the_recall() -> None:
+def test_copies_past_the_horizon_are_late_and_one_that_gets_through_lowers_the_recall() -> None:
     #  horizon 60 s, whole slots: a copy played at 0 is late at 100; a client that restamps its copy gets through
     result = log(play("a", 0), tick(100), play("a", 0, at=101), play("a", 99, at=102))
     kinds, _, _ = judged(result, row("a", "play", 0), row("a", "producer_retry", 2), row("a", "producer_retry", 3))

@@ -7,7 +7,7 @@ from rich.console import Console
 from pipeline.verify.verdict import Check, KindTruth, Truth, Verdict
 
 TRUTH = Truth(
-    (KindTruth("play", 9, 9, 0, 1, 0, 0, 0, is_original=True), KindTruth("producer_retry", 4, 4, 3, 1, 0, 0, 0)),
+    (KindTruth("play", 9, 9, 0, 1, 0, 0, 0, is_original=True), KindTruth("producer_retry", 4, 4, 3, 0, 1, 0, 0)),
     duplicates=3,
     copies=3,
     suspects=0,
