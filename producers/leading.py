@@ -7,6 +7,8 @@ from producers.columns import Array, Columns
 from producers.kinds import Kind
 
 MINUTE_MS = 60_000
+MOST_COUNTS = 50_000_000
+"""Artists times minutes, 4 bytes each: of a larger world nobody is told who should lead."""
 
 
 class Leading:
@@ -16,6 +18,11 @@ class Leading:
         self._start, self._rules = start // MINUTE_MS * MINUTE_MS, rules
         # Windows end within the scenario.
         self._plays: Array = np.zeros(((end - self._start) // MINUTE_MS, artists + 1), np.int32)
+
+    @staticmethod
+    def is_told(artists: int, length_ms: int) -> bool:
+        """Whether a world is small enough to be counted."""
+        return artists * (length_ms // MINUTE_MS + 1) <= MOST_COUNTS
 
     def add(self, records: Columns) -> None:
         """Records that were sent."""

@@ -53,7 +53,8 @@ class Produced:
     """The artist whom the scenario is about."""
     hit_artist: str | None
     leads: tuple[int, int] | None
-    """The ends of the run's windows, from the first to the last, that this artist leads if all that was sent counts once."""
+    """The ends of the run's windows, from the first to the last, that this artist leads if all that was sent counts once;
+    None where it leads none, or the world is too large to be counted."""
     closed: bool
     """The closing tick was written: as far as this producer goes, its last windows become final."""
     interrupted: bool
@@ -95,7 +96,8 @@ def produce(
         start, end = _span(scenario, settings, realtime=realtime)  # real time has gone on meanwhile
 
         ledger = Ledger(settings.ledger_dir / f"{now_ms()}-{scenario.name}.parquet")
-        leading = Leading(scenario.artists, start, end, settings.rules) if world.hit_artist else None
+        told = world.hit_artist is not None and Leading.is_told(scenario.artists, scenario.length_ms)
+        leading = Leading(scenario.artists, start, end, settings.rules) if told else None
         closed = interrupted = False
         began, seconds = time.monotonic(), 0.0
         try:

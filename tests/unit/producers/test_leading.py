@@ -67,3 +67,8 @@ def test_no_window_ends_after_the_scenario_also_where_it_begins_within_a_minute(
     leading.add(plays((0.5, 7), (1.5, 7), (2.5, 7), (3.2, 7)))
     assert leading.windows(7, MINUTE) == (START + MINUTE, START + 3 * MINUTE)
     assert Leading(10, START, START + 6_000, RULES).windows(7, MINUTE) is None
+
+
+def test_a_world_too_large_to_be_counted_is_not() -> None:
+    assert Leading.is_told(20_000, 7 * 24 * 60 * MINUTE // 10)
+    assert not Leading.is_told(2_000_000, 24 * 60 * MINUTE)
