@@ -121,7 +121,7 @@ def _answers_agree(settings: Settings, produced: Produced) -> None:
     expected = sorted(counted.items(), key=lambda entry: (-entry[1], entry[0]))[:10]
     assert [(place.artist_id, place.plays) for place in final.rows] == expected
     assert all(place.name for place in final.rows)
-    assert produced.release_artist_id in counted
+    assert produced.hit_artist_id in counted
 
 
 def test_a_zombie_and_its_successor_and_two_shards_leave_an_exact_result(settings: Settings) -> None:

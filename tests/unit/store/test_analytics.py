@@ -17,6 +17,8 @@ import pipeline
 from deploy.embedded.ports import free_ports
 from pipeline import demo
 from pipeline.errors import ListeningError
+from pipeline.inspector.layers import upserts
+from pipeline.inspector.stored import reached_offsets, stored_rows
 from pipeline.settings import Settings, load
 from pipeline.store import ask
 from pipeline.store.client import Pool
@@ -361,7 +363,7 @@ def test_everything_that_this_program_asks_is_admitted(served: Settings) -> None
     }
     assert asking == {
         *("cli.py", "demo.py", "verify/verify.py", "doctor/store.py"),  # the last asks GET /ready alone
-        *("store/queries.py", "store/story.py", "store/watermarks.py"),
+        *("store/queries.py", "store/story.py", "store/watermarks.py", "inspector/stored.py", "inspector/layers.py"),
     }
     two = served.model_copy(update={"shards": 2})
     top(served, 3, 60, T0 + 60_000)
@@ -370,6 +372,9 @@ def test_everything_that_this_program_asks_is_admitted(served: Settings) -> None
     watermarks(served)
     outcome_totals(served)
     assert len(story(served, event_id(0))) == 1
+    assert stored_rows(served, {0: 0}).height == 1
+    reached_offsets(served)
+    upserts(served)
     with pytest.raises(ValueError, match="not enough values"):
         demo.copied_event(served)
     rows = StoreRows(lambda query: ask.sql(served, query))
