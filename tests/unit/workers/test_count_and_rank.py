@@ -185,3 +185,25 @@ def test_a_crash_at_every_single_write_leaves_exact_final_lists(dies_after: bool
         if crashed == lives:  # this run came through: every write was tried
             break
     assert crashed > 30
+
+
+def test_rank_s_position_stays_until_its_final_lists_are_acknowledged() -> None:
+    log = MemoryLog()
+    classified(log, [[(0, 1), (5, 2)], [(3, 1)]], SETTINGS)
+    appender = MemoryAppender(log)
+
+    async def until_lists_are_lost() -> tuple[int, int]:
+        ranker = restore_rank(log, SETTINGS, 0, appender)
+        for partition in range(SETTINGS.partitions):
+            lane = restore_count(log, SETTINGS, partition, appender)
+            while part := fetch(log, TOPICS.plays.name, partition, lane.next_offset, 5):
+                await lane.take(part)
+        before, appender.lives = ranker.next_offset, 0
+        part = fetch(log, TOPICS.counts.name, 0, before, 100)
+        assert part is not None
+        with pytest.raises(CrashError):
+            await ranker.take(part)
+        return before, ranker.next_offset
+
+    before, after = asyncio.run(until_lists_are_lost())
+    assert after == before
