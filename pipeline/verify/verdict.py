@@ -176,7 +176,7 @@ def _checks(checks: Iterable[Check]) -> Table:
     return table
 
 
-_ALWAYS = ("sent", "in log", "caught", "missed", "wrongly\ndropped")
+_ALWAYS = ("sent", "caught", "missed", "wrongly\ndropped")
 """Columns that are shown whatever they hold."""
 
 
@@ -189,7 +189,7 @@ def _numbers(kind: KindTruth) -> dict[str, int | None]:
     """By heading; None where it means nothing."""
     return {
         "sent": kind.published,
-        "in log": kind.in_log,
+        "not in\nthe log": kind.published - kind.in_log,
         "caught": None if kind.is_original else kind.caught,
         "late": kind.late,
         "missed": None if kind.is_original else kind.missed,
@@ -201,7 +201,7 @@ def _numbers(kind: KindTruth) -> dict[str, int | None]:
 
 
 def _render_truth(truth: Truth, console: Console) -> None:
-    table = Table(pad_edge=False)
+    table = Table()
     rows = {kind.kind: _numbers(kind) for kind in truth.kinds}
     shown = [name for name in next(iter(rows.values())) if name in _ALWAYS or any(row[name] for row in rows.values())]
     for heading in ("kind", *shown, "recall"):
