@@ -49,12 +49,12 @@ class RankLane:
     ) -> None:
         self._settings, self._topics, self._shard = settings, topics_of(settings), shard
         self._top, self._coverage, self._appender, self._clock = top, coverage, appender, clock
-        self._offset = 0
+        self._offset = self._durable = 0
         self._shown_at, self._shown_counted = 0.0, -1
 
     @property
     def next_offset(self) -> int:
-        return self._offset
+        return self._durable
 
     def fold(self, offset: int, headers: RawHeaders, value: bytes) -> None:
         """Merge one announcement's part. Raises RefusedError where it was counted under other rules, or tells of a loss."""
@@ -87,7 +87,7 @@ class RankLane:
         await self.publish()
 
     async def publish(self) -> None:
-        """Give out what became final, and now and then how the newest window stands."""
+        """Give out what became final, and now and then how the newest window stands. Then what was folded is durable."""
         finals = self._top.finals()
         while some := list(islice(finals, _SENDS_AT_ONCE)):
             await asyncio.gather(*map(self._send, some))
@@ -97,6 +97,7 @@ class RankLane:
             if ranked:
                 self._shown_at, self._shown_counted = self._clock(), self._top.counted
                 await self._send(ranked)
+        self._durable = self._offset
 
     async def _send(self, ranked: Ranked) -> None:
         headers = TopHeaders(

@@ -198,7 +198,7 @@ def rank_state(log: MemoryLog, shard: int) -> Any:
         named = top._artists.ids(len(top._artists))[artists].tolist()
         if start >= oldest:
             panes[start] = dict(zip(named, plays.tolist(), strict=True))
-    known = (list(top._watermarks), list(top._counted), lane.next_offset)
+    known = (list(top._watermarks), list(top._counted), lane._offset)
     return known, panes, list(top.finals()), top.provisional()
 
 

@@ -297,6 +297,6 @@ def test_rank_notices_at_run_time_that_an_announcement_is_missing() -> None:
     for _ in range(2):
         run.classify(0, 3)
         run.count(0, 10)
-    lane._offset += 1  # as if it had jumped
+    lane._durable += 1  # as if it had jumped
     with pytest.raises(RefusedError, match=r"announcements of source offsets 60 to 62 of source partition 0 are gone"):
         run.rank(0, 20)

@@ -1,0 +1,179 @@
+"""The machine: everything that can happen to a pipeline, in any order, with every oracle asked at every step."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from tests.unit.machine.cluster import STAGES
+from tests.unit.machine.run import KINDS, Run
+from tests.unit.machine.sinks import BUSY, DIES_AFTER, DIES_BEFORE, DONE, UNANSWERED, Life
+from tests.unit.machine.source import POISON
+from tests.unit.machine.worlds import world
+
+few = st.integers(0, 3)
+stage = st.sampled_from(STAGES)
+partition = st.integers(0, 1)
+number = st.integers(0, 2)
+place = st.integers(0, 3)
+count = st.integers(1, 5)
+play = st.tuples(
+    st.just("play"),
+    st.sampled_from([0, 0, 1, 3, 11]),  # seconds by which the clock goes on
+    st.sampled_from([0, 0, 1, 3, 9, 10, 11, 19, 21, 26, -4, -5]),  # and for how long it is over
+    st.integers(0, 1),
+    st.integers(1, 4),
+    st.integers(0, 1),
+    st.integers(0, 1),
+    st.sampled_from([180_000] * 4 + [10_000]),
+)
+entry = st.one_of(
+    *[play] * 4,
+    *[st.tuples(st.just("copy"), st.sampled_from([0, 1, 2, 5, 9, 20]))] * 2,
+    st.tuples(st.just("near"), few, st.sampled_from([-5, -4, 0, 3, 4, 5])),
+    st.tuples(st.just("tick"), st.sampled_from([0, 2, 10])),
+    st.tuples(st.just("poison"), st.integers(0, len(POISON) - 1)),
+)
+fates = st.lists(st.sampled_from([DONE, DONE, DONE, BUSY, UNANSWERED, DIES_BEFORE, DIES_AFTER]), max_size=6)
+picks = st.lists(number, min_size=4, max_size=4)
+
+
+class PipelineMachine(RuleBasedStateMachine):
+    """Each rule is a step of `Run`. In the end everything is drained and judged as a whole."""
+
+    run: Run
+    failed = False
+    replays = True
+
+    @initialize(near=st.sampled_from(["off", "mark", "drop"]), append_time=st.booleans(), shards=st.integers(1, 2))
+    def begin(self, near: str, append_time: bool, shards: int) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.run = Run(world(Path(self._folder.name), near=near, append_time=append_time, shards=shards))
+        for name in STAGES:
+            self._do(self.run.start, name)
+            self._do(self.run.rebalance, name, [0] * 4)
+        self._do(self.run.go_on)
+
+    def _do(self, step: Callable[..., None], *details: Any) -> None:
+        try:
+            step(*details)
+        except BaseException:
+            self.failed = True
+            raise
+
+    @rule(partition=partition, entries=st.lists(entry, min_size=1, max_size=6), hole=st.sampled_from([0, 0, 0, 1]))
+    def append(self, partition: int, entries: list[Any], hole: int) -> None:
+        self._do(self.run.append, partition, entries, hole)
+
+    @rule(advance=st.sampled_from([0, 5, 10, 30]))
+    def tick_all(self, advance: int) -> None:
+        self._do(self.run.tick_all, advance)
+
+    @rule(entries=st.lists(entry, min_size=1, max_size=6), advance=st.sampled_from([0, 3, 10]), count=count)
+    def all_on(self, entries: list[Any], advance: int, count: int) -> None:
+        """What the pipeline does when nothing is wrong."""
+        for number in range(2):
+            self._do(self.run.append, number, entries)
+        self._do(self.run.tick_all, advance)
+        for name in STAGES * 2:
+            self._do(self.run.work, name, count)
+
+    @rule(stage=stage, count=count)
+    def work(self, stage: str, count: int) -> None:
+        self._do(self.run.work, stage, count)
+
+    @rule(stage=stage, count=count, effects=st.integers(0, 6))
+    def work_a_little(self, stage: str, count: int, effects: int) -> None:
+        """And stop between two side effects."""
+        self._do(self.run.work, stage, count, effects)
+
+    @rule(stage=stage, number=number, place=place, count=count, skip=st.sampled_from([0, 0, 1, 2]))
+    def deliver(self, stage: str, number: int, place: int, count: int, skip: int) -> None:
+        self._do(self.run.deliver, stage, number, place, count, skip)
+
+    @rule(number=st.integers(0, 7))
+    def advance(self, number: int) -> None:
+        self._do(self.run.advance, number)
+
+    @rule(most=st.integers(1, 12))
+    def go_on(self, most: int) -> None:
+        self._do(self.run.go_on, most)
+
+    @rule(number=st.integers(0, 7))
+    def lose(self, number: int) -> None:
+        self._do(self.run.lose, number)
+
+    @rule(stage=stage, number=number, again=st.booleans())
+    def kill(self, stage: str, number: int, again: bool) -> None:
+        self._do(self.run.kill, stage, number)
+        if again:
+            self.restart(stage)
+
+    @rule(stage=stage)
+    def restart(self, stage: str) -> None:
+        """One more process, and everything is its own."""
+        self._do(self.run.start, stage)
+        self._do(self.run.rebalance, stage, [2] * 4)
+
+    @rule(stage=stage, number=number, picks=picks)
+    def zombie(self, stage: str, number: int, picks: list[int]) -> None:
+        """One doesn't hear that others have its partitions now."""
+        self._do(self.run.start, stage)
+        self._do(self.run.rebalance, stage, picks, number)
+
+    @rule(stage=stage, picks=picks)
+    def rebalance(self, stage: str, picks: list[int]) -> None:
+        self._do(self.run.rebalance, stage, picks)
+
+    @rule(stage=stage, number=number)
+    def commit(self, stage: str, number: int) -> None:
+        self._do(self.run.commit, stage, number)
+
+    @rule(stage=stage, place=place, offset=st.integers(0, 1_000))
+    def reset(self, stage: str, place: int, offset: int) -> None:
+        self._do(self.run.reset, stage, place, offset)
+
+    @rule(stage=stage, number=number)
+    def heal(self, stage: str, number: int) -> None:
+        self._do(self.run.heal, stage, number)
+
+    @rule(number=number)
+    def forget(self, number: int) -> None:
+        self._do(self.run.forget, number)
+
+    @rule(kind=st.integers(0, len(KINDS) - 1), records=st.integers(1, 12), seconds=st.sampled_from([0.05, 0.3]), fates=fates)
+    def sink(self, kind: int, records: int, seconds: float, fates: list[int]) -> None:
+        self._do(self.run.sink, kind, Life(records, seconds, list(fates)))
+
+    @rule(kind=st.integers(0, len(KINDS) - 1), back=st.integers(0, 9))
+    def rewind(self, kind: int, back: int) -> None:
+        self._do(self.run.rewind, kind, back)
+
+    @rule()
+    def lose_store(self) -> None:
+        self._do(self.run.lose_store)
+
+    @rule(keep=st.sampled_from([0, 0, 7]))
+    def trim(self, keep: int) -> None:
+        """As the store does: it sinks, looks, and deletes what it found the time before."""
+        for kind in range(2):
+            self._do(self.run.sink, kind, Life(1_000))
+        for _ in range(2):
+            self._do(self.run.trim, keep)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "run"):
+            return
+        try:
+            if not self.failed:
+                self.run.tick_all(60)
+                self.run.finish()
+                self.run.judge()
+                if self.replays:
+                    self.run.judge_replay(3)
+        finally:
+            self.run.close()
+            self._folder.cleanup()
