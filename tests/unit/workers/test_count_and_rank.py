@@ -185,3 +185,23 @@ def test_a_crash_at_every_single_write_leaves_exact_final_lists(dies_after: bool
         if crashed == lives:  # this run came through: every write was tried
             break
     assert crashed > 30
+
+
+def test_rank_s_position_moves_only_once_its_final_lists_are_acknowledged() -> None:
+    log = MemoryLog()
+    classified(log, DENSE, SETTINGS)
+    for partition in range(SETTINGS.partitions):
+        counter = restore_count(log, SETTINGS, partition, MemoryAppender(log))
+        while part := fetch(log, TOPICS.plays.name, partition, counter.next_offset, 2):
+            asyncio.run(counter.take(part))
+    appender = MemoryAppender(log)
+    ranker = restore_rank(MemoryLog(), SETTINGS, 0, appender)
+    appender.lives = 2
+    announced = fetch(log, TOPICS.counts.name, 0, 0, 1000)
+    assert announced
+    with pytest.raises(CrashError):
+        asyncio.run(ranker.take(announced))
+    assert ranker.next_offset == 0
+    appender.lives = None
+    asyncio.run(ranker.publish())
+    assert ranker.next_offset == announced.next
