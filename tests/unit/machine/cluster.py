@@ -26,6 +26,8 @@ _MOST = 3
 """Processes of a stage, at most."""
 _ALL = 2_000
 """More side effects than there ever are at once."""
+_TURNS = 10_000
+"""More turns of the event loop than pass between any two side effects."""
 _numbers = itertools.count(1)
 
 
@@ -93,16 +95,18 @@ class Cluster:
             raise self._wrong[0]
         for group in self.groups.values():
             for process in group.processes:
-                if isinstance(process.error, Exception) and not isinstance(process.error, AnswerLostError):
+                if process.error and not isinstance(process.error, AnswerLostError):
                     hold("O6 liveness", False, f"{process.name} stood down: {type(process.error).__name__}: {process.error}")
         self._check_positions()
 
     def _run(self) -> None:
-        while True:
+        for _ in range(_TURNS):
             self._loop.call_soon(self._loop.stop)
             self._loop.run_forever()
             if not self._loop._ready:  # type: ignore[attr-defined]
                 return
+        working = [str(task.get_coro()) for task in asyncio.all_tasks(self._loop)]
+        hold("O6 liveness", False, f"the workers are busy with nothing for ever: {working}")
 
     def _hear(self, place: Place, record: Record) -> None:
         try:

@@ -158,7 +158,7 @@ class Oracles:
         where = f"the sink of {kind} is at {partition}@{at.offset}"
         if kind == "plays":
             last = max((last for offset, last in self.valid[partition] if offset < at.offset), default=-1)
-            hold("O4 positions", at.metadata == str(last + 1), f"{where}, source offset {at.metadata}, expected {last + 1}")
+            hold("O4 positions", int(at.metadata or 0) == last + 1, f"{where}, source offset {at.metadata}, expected {last + 1}")
             events, tables = self._truth.events(partition), store.tables
             wanted = {"plays": ("accepted", "late", "suspect"), "duplicates": ("duplicate",)}
             for table, outcomes in wanted.items():

@@ -25,6 +25,8 @@ from tests.unit.machine.broker import Broker
 from tests.unit.machine.store import MemoryStore
 
 DONE, BUSY, UNANSWERED, DIES_BEFORE, DIES_AFTER = range(5)
+_IDLE = 8
+"""Polls without a record until a life ends: by then what waits was inserted."""
 _NOTHING = Committed(-1, "")
 
 
@@ -70,6 +72,7 @@ class MemoryConsumer:
         self._log, self.topic, self._commits, self._life = log, topic, commits, life
         self._stop, self._hear = stop, hear
         self._positions: dict[int, int] = {}
+        self._idle = 0
 
     def committed(self) -> dict[int, Committed]:
         return {partition: self._commits.get(partition, _NOTHING) for partition in range(self.topic.partitions)}
@@ -97,10 +100,11 @@ class MemoryConsumer:
         if not waiting or not self._life.records:
             self._life.now += seconds
             if self._positions:  # not paused: what is left is a last flush, or nothing
-                self._life.records -= 1
-                if self._life.records < -8:
+                self._idle += 1
+                if self._idle == _IDLE:
                     self._stop.set()
             return None
+        self._idle = 0
         self._life.now += self._life.seconds
         self._life.records -= 1
         # The one that is furthest behind, and so by turns.
