@@ -30,6 +30,7 @@ SETTINGS: Settings = load(
     window_seconds=20,
     grace_seconds=10,
     horizon_seconds=15,
+    near_tolerance_seconds=2,
     max_ahead_seconds=5,
     slot_seconds=5,
     top_k=3,
