@@ -74,6 +74,7 @@ class Cluster:
         events = [TP(topics.events.name, partition) for partition in partitions]
         self.groups = {"classify": Group(events), "rank": Group([*plays, *counts])}
         self._wrong: list[BaseException] = []
+        self._checked: dict[tuple[str, TP], int] = {}
         self._names = itertools.count(1)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(_AtOnce(1))
@@ -130,7 +131,9 @@ class Cluster:
         for group in self.groups.values():
             for process in group.alive:
                 for tp in group.places:
-                    if lane := process.lane(tp):
+                    lane = process.lane(tp)
+                    if lane and self._checked.get((process.name, tp)) != lane.next_offset:
+                        self._checked[process.name, tp] = lane.next_offset
                         checks[tp.topic](tp.partition, lane.next_offset)
 
     # The steps.

@@ -23,20 +23,21 @@ count = st.integers(1, 5)
 play = st.tuples(
     st.just("play"),
     st.sampled_from([0, 0, 0, 1, 1, 3, 11]),  # seconds by which the clock goes on
-    st.sampled_from([0, 0, 0, 1, 3, 9, 10, 11, 19, 21, 26, -4, -5]),  # and for how long it is over
+    st.sampled_from([0, 0, 0, 0, 0, 1, 1, 3, 3, 9, 10, 11, 19, 21, 26, -4, -5]),  # and for how long it is over
     st.integers(0, 1),
     st.integers(1, 4),
     st.integers(1, 2),
     st.integers(0, 1),
     st.sampled_from([180_000] * 5 + [10_000]),
 )
-entry = st.one_of(
-    *[play] * 6,
-    *[st.tuples(st.just("copy"), st.sampled_from([0, 1, 2, 3, 5, 8, 12, 20, 30]))] * 3,
-    st.tuples(st.just("near"), st.integers(0, 5), st.sampled_from([-5, -4, 0, 3, 4, 5])),
-    st.tuples(st.just("tick"), st.sampled_from([0, 2, 10])),
-    st.tuples(st.just("poison"), st.integers(0, len(POISON) - 1)),
-)
+kinds = {
+    "play": play,
+    "copy": st.tuples(st.just("copy"), st.sampled_from([0, 1, 2, 3, 5, 8, 12, 20, 30])),
+    "near": st.tuples(st.just("near"), st.integers(0, 5), st.sampled_from([-5, -4, 0, 3, 4, 5])),
+    "tick": st.tuples(st.just("tick"), st.sampled_from([0, 2, 10])),
+    "poison": st.tuples(st.just("poison"), st.integers(0, len(POISON) - 1)),
+}
+entry = st.sampled_from([*["play"] * 7, *["copy"] * 4, "near", "tick", "poison"]).flatmap(kinds.__getitem__)
 entries = st.lists(entry, min_size=1, max_size=8)
 fates = st.lists(st.sampled_from([DONE, DONE, DONE, BUSY, UNANSWERED, DIES_BEFORE, DIES_AFTER]), max_size=6)
 kind = st.integers(0, len(KINDS) - 1)
@@ -184,7 +185,7 @@ class PipelineMachine(RuleBasedStateMachine):
                 self.run.finish()
                 self.run.judge()
                 if self.replays:
-                    self.run.judge_replay(3)
+                    self.run.judge_replay(7)
         finally:
             self.run.close()
             self._folder.cleanup()
