@@ -19,7 +19,8 @@ def test_parts_of_two_announcements_of_the_same_offsets_may_lie_among_each_other
     for places in itertools.combinations(range(4), 2):
         coverage, left, right = Coverage("artist-counts", 0, 1, None), iter(ours), iter(theirs)
         told = [next(left) if place in places else next(right) for place in range(4)]
-        assert any([coverage.completes(part) for part in told])
+        completed = [coverage.completes(part) for part in told]
+        assert any(completed)
         assert coverage.completes(announcement(5, 1, first=max(zombie, successor) + 1)[0]), "nothing is missing"
 
 

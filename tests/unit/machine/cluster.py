@@ -3,10 +3,7 @@
 source ─► classify ─► plays ─► count ─► artist-counts ─► rank ─► top-artists; the logs ─► sinks ─► store
 """
 
-import asyncio
 import itertools
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from faust.types import TP
@@ -15,9 +12,10 @@ from pipeline.dedup.decide import forget
 from pipeline.log.read import Record
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
-from tests.unit.machine.broker import BROKERS, PROCESS, AnswerLostError, Broker, Place
+from tests.unit.machine.broker import BROKERS, AnswerLostError, Broker, Place
+from tests.unit.machine.loop import Loop
 from tests.unit.machine.oracles import Oracles, hold
-from tests.unit.machine.process import EndedError, Process
+from tests.unit.machine.process import Process
 from tests.unit.machine.source import Source
 from tests.unit.machine.truth import Truth
 
@@ -26,21 +24,7 @@ _MOST = 3
 """Processes of a stage, at most."""
 _ALL = 2_000
 """More side effects than there ever are at once."""
-_TURNS = 10_000
-"""More turns of the event loop than pass between any two side effects."""
 _numbers = itertools.count(1)
-
-
-class _AtOnce(ThreadPoolExecutor):
-    """Runs what is given to a thread at once: the order of everything is the machine's."""
-
-    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        done: Future[Any] = Future()
-        try:
-            done.set_result(work(*args, **kwargs))
-        except BaseException as error:
-            done.set_exception(error)
-        return done
 
 
 class Group:
@@ -76,22 +60,17 @@ class Cluster:
         self._wrong: list[BaseException] = []
         self._checked: dict[tuple[str, TP], int] = {}
         self._names = itertools.count(1)
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(_AtOnce(1))
-        self._loop.set_task_factory(_owned)
-        self._loop.set_exception_handler(self._unheard)
+        self._loop = Loop(self._wrong.append)
 
     def close(self) -> None:
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._run()
         self._loop.close()
         del BROKERS[self.settings.bootstrap]
 
     # What happens inside of a process, until all wait for the broker.
 
     def settle(self) -> None:
-        self._run()
+        busy = self._loop.until_all_wait()
+        hold("O6 liveness", not busy, f"the workers are busy with nothing for ever: {busy}")
         if self._wrong:
             raise self._wrong[0]
         for group in self.groups.values():
@@ -100,24 +79,10 @@ class Cluster:
                     hold("O6 liveness", False, f"{process.name} stood down: {type(process.error).__name__}: {process.error}")
         self._check_positions()
 
-    def _run(self) -> None:
-        for _ in range(_TURNS):
-            self._loop.call_soon(self._loop.stop)
-            self._loop.run_forever()
-            if not self._loop._ready:  # type: ignore[attr-defined]
-                return
-        working = [str(task.get_coro()) for task in asyncio.all_tasks(self._loop)]
-        hold("O6 liveness", False, f"the workers are busy with nothing for ever: {working}")
-
     def _hear(self, place: Place, record: Record) -> None:
         try:
             self.oracles.hear(place, record)
         except BaseException as error:
-            self._wrong.append(error)
-
-    def _unheard(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if error and not isinstance(error, EndedError):
             self._wrong.append(error)
 
     def _check_positions(self) -> None:
@@ -148,7 +113,7 @@ class Cluster:
         group = self.groups[stage]
         if len(group.alive) < _MOST:
             name = f"{stage} {next(self._names)}"
-            group.processes = [*group.alive, Process(self._loop, self.settings, stage, name)]
+            group.processes = [*group.alive, Process(self._loop.loop, self.settings, stage, name)]
             self.settle()
 
     def kill(self, stage: str, number: int) -> None:
@@ -243,13 +208,3 @@ class Cluster:
     def _process(self, stage: str, number: int) -> Process | None:
         alive = self.groups[stage].alive
         return alive[number % len(alive)] if alive else None
-
-
-def _owned(loop: asyncio.AbstractEventLoop, work: Any, **kwargs: Any) -> "asyncio.Task[Any]":
-    """A task of the process whose code starts it."""
-    task = asyncio.Task(work, loop=loop, **kwargs)
-    context = kwargs.get("context")
-    if process := context.get(PROCESS) if context else PROCESS.get(None):
-        process.tasks.add(task)
-        task.add_done_callback(process.tasks.discard)
-    return task

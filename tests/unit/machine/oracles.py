@@ -15,10 +15,8 @@ from typing import Any
 import fastavro
 
 from pipeline.log.read import Record
-from pipeline.store.positions import Committed
 from pipeline.topics import topics_of
 from tests.unit.machine.broker import Place
-from tests.unit.machine.store import MemoryStore
 from tests.unit.machine.truth import Truth
 
 Named = dict[str, str]
@@ -36,16 +34,21 @@ def hold(oracle: str, condition: bool, what: str) -> None:
 def rows_of(value: bytes) -> list[Any]:
     """The rows of a container, times as epoch ms."""
     rows: list[Any] = list(fastavro.reader(io.BytesIO(value))) if value else []
-    return [{name: _ms(content) if isinstance(content, datetime) else content for name, content in row.items()} for row in rows]
+    return [{name: _plain(content) for name, content in row.items()} for row in rows]
 
 
-def _ms(instant: datetime) -> int:
-    return round(instant.replace(tzinfo=UTC).timestamp() * 1000)
+def _plain(content: Any) -> Any:
+    return round(content.replace(tzinfo=UTC).timestamp() * 1000) if isinstance(content, datetime) else content
+
+
+def named_of(record: Record) -> Named:
+    """Its headers as texts."""
+    return {name: value.decode() for name, value in record.headers if isinstance(value, bytes)}
 
 
 class Oracles:
     def __init__(self, truth: Truth) -> None:
-        self._truth, self._topics = truth, topics_of(truth.settings)
+        self.truth, self._topics = truth, topics_of(truth.settings)
         partitions, shards = range(truth.rules.partitions), range(truth.settings.shards)
         self.applied = dict.fromkeys(partitions, 0)
         """Source partition → the offset up to which `plays` tells of it."""
@@ -62,7 +65,7 @@ class Oracles:
     def hear(self, place: Place, record: Record) -> None:
         """A record was written."""
         topic, partition = place
-        named = {name: value.decode() for name, value in record.headers if isinstance(value, bytes)}
+        named = named_of(record)
         kinds = {
             self._topics.plays.name: self._plays,
             self._topics.dlq.name: self._letter,
@@ -74,7 +77,7 @@ class Oracles:
     def _plays(self, partition: int, record: Record, named: Named) -> None:
         if int(named["at"]) != record.offset:
             return  # somebody was first: it counts for nothing
-        first, last, truth = int(named["first"]), int(named["last"]), self._truth
+        first, last, truth = int(named["first"]), int(named["last"]), self.truth
         where = f"plays {partition}@{record.offset}, source offsets {first} to {last}"
         hold("O4 positions", first == self.applied[partition], f"{where} follow {self.applied[partition] - 1}")
         hold("O4 positions", last < len(truth.folds[partition].kinds), f"{where} are beyond the source's end")
@@ -95,17 +98,17 @@ class Oracles:
 
     def _letter(self, partition: int, record: Record, named: Named) -> None:
         offset = int(named["__connect.errors.offset"])
-        original = self._truth.originals[partition, offset]
+        original = self.truth.originals[partition, offset]
         value = None if record.is_null else record.value
         same = (record.key, value) == (original.key, original.value)
         hold("O3 conservation", same, f"the dead letter of {partition}@{offset} holds other bytes")
-        hold("O1 equality", bool(self._truth.invalid(partition, offset, offset)), f"{partition}@{offset} is no poison")
+        hold("O1 equality", bool(self.truth.invalid(partition, offset, offset)), f"{partition}@{offset} is no poison")
         self._letters.add((partition, offset))
 
     def _announcement(self, shard: int, record: Record, named: Named) -> None:
         names = ("partition", "first", "counted", "part", "parts", "watermark", "since")
         source, first, counted, part, parts, watermark, since = (int(named[name]) for name in names)
-        truth, shards = self._truth, self._truth.settings.shards
+        truth, shards = self.truth, self.truth.settings.shards
         where = f"artist-counts {shard}@{record.offset}, source offsets {first} to {counted} of {source}"
         hold("O4 positions", counted < self.applied[source], f"{where} are not all in plays")
         hold("O1 equality", watermark == truth.watermark(source, counted), f"{where}: watermark")
@@ -134,7 +137,7 @@ class Oracles:
         where = f"the final list of {end} in shard {shard}"
         before = self.finals.setdefault((end, shard), places)
         hold("O5 replay", before == places, f"{where} was {before} and is {places}")
-        expected = {entry.window_end: entry.ranked for entry in self._truth.finals(watermark) if entry.shard == shard}
+        expected = {entry.window_end: entry.ranked for entry in self.truth.finals(watermark) if entry.shard == shard}
         hold("O1 equality", expected.get(end) == places, f"{where} is {places}, expected {expected.get(end)}")
 
     def committed_of_classify(self, partition: int, offset: int) -> None:
@@ -149,38 +152,9 @@ class Oracles:
     def committed_of_rank(self, shard: int, offset: int) -> None:
         """A position of `artist-counts`: all that became final by what lies before it was given out."""
         mark = self.marks[shard][offset - 1] if offset else 0
-        due = {(entry.window_end, entry.shard) for entry in self._truth.finals(mark) if entry.shard == shard}
+        due = {(entry.window_end, entry.shard) for entry in self.truth.finals(mark) if entry.shard == shard}
         missing = sorted(due - self.finals.keys())
         hold("O4 positions", not missing, f"rank is at artist-counts {shard}@{offset}, final lists are missing: {missing}")
-
-    def committed_of_sink(self, kind: str, store: MemoryStore, partition: int, at: Committed, log: list[Record]) -> None:
-        """Everything below the offset is stored."""
-        where = f"the sink of {kind} is at {partition}@{at.offset}"
-        if kind == "plays":
-            last = max((last for offset, last in self.valid[partition] if offset < at.offset), default=-1)
-            hold("O4 positions", int(at.metadata or 0) == last + 1, f"{where}, source offset {at.metadata}, expected {last + 1}")
-            events, tables = self._truth.events(partition), store.tables
-            wanted = {"plays": ("accepted", "late", "suspect"), "duplicates": ("duplicate",)}
-            for table, outcomes in wanted.items():
-                for offset, row in events.items():
-                    stored = (partition, offset) in tables[table]
-                    hold("O4 positions", stored or offset > last or row[0] not in outcomes, f"{where}, {offset} isn't stored")
-            reached = max((key[1] for key in tables["batches"] if key[0] == partition), default=-1)
-            starts = [0, *(last + 1 for offset, last in self.valid[partition] if offset < at.offset)][:-1]
-            hold("O4 positions", not starts or reached >= starts[-1], f"{where}, batches begin up to {reached}")
-            return
-        for record in log[: at.offset]:
-            named = {name: value.decode() for name, value in record.headers if isinstance(value, bytes)}
-            for row in rows_of(record.value):
-                hold("O4 positions", _is_stored(kind, store, partition, named, row), f"{where}, {row} isn't stored")
-
-
-def _is_stored(kind: str, store: MemoryStore, partition: int, named: Named, row: Any) -> bool:
-    if kind == "artist-counts":
-        stored = store.tables["artist_counts"].get((row["pane"], row["artist_id"], row["source_partition"]))
-        return stored is not None and stored["version"] >= row["version"]
-    ends = {key[0] for key in store.tables["top_artists"] if key[1] == partition}
-    return int(named["window_end"]) in ends
 
 
 def _outcome(row: Any) -> tuple[Any, ...]:

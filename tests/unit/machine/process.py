@@ -23,13 +23,10 @@ from pipeline.faustlib.lanes import Lane, Lanes
 from pipeline.settings import Settings
 from pipeline.workers import classify, count, rank
 from tests.unit.machine.broker import BROKERS, PROCESS, Gate, InFlightAppender, memory_reader
+from tests.unit.machine.loop import EndedError
 
 MAKE = {"classify": classify.make_app, "rank": rank.make_app}
 Openers = dict[str, Callable[[int], Awaitable[Lane]]]
-
-
-class EndedError(BaseException):
-    """Where the process would have ended nothing more may run."""
 
 
 def _ended(error: BaseException) -> NoReturn:

@@ -128,13 +128,24 @@ class PipelineMachine(RuleBasedStateMachine):
             self._do(self.run.rebalance, stage, [2] * 4)
             self._do(self.run.go_on, most)
 
-    @rule(stage=stage, number=number, picks=picks, effects=st.integers(0, 6), most=st.sampled_from([0, 3, 50]))
-    def zombie(self, stage: str, number: int, picks: list[int], effects: int, most: int) -> None:
-        """One is stopped in the middle of its work, and doesn't hear that others have its partitions now."""
+    @rule(
+        stage=stage,
+        number=number,
+        picks=picks,
+        effects=st.integers(0, 6),
+        most=st.sampled_from([0, 3, 50]),
+        entries=entries,
+        count=count,
+    )
+    def zombie(
+        self, stage: str, number: int, picks: list[int], effects: int, most: int, entries: list[Any], count: int
+    ) -> None:
+        """One is stopped in the middle of its work, doesn't hear that others have its partitions now, and goes on."""
         self._do(self.run.work, stage, 2, effects)
         self._do(self.run.start, stage)
         self._do(self.run.rebalance, stage, picks, number)
         self._do(self.run.go_on, most)
+        self._all_on(entries, 1, count)
 
     @rule(stage=stage, picks=picks, joins=st.booleans(), most=st.sampled_from([0, 1, 50]))
     def rebalance(self, stage: str, picks: list[int], joins: bool, most: int) -> None:

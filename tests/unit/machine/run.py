@@ -20,6 +20,7 @@ from tests.unit.machine.cluster import STAGES, Cluster
 from tests.unit.machine.oracles import hold
 from tests.unit.machine.sinks import Life, live
 from tests.unit.machine.store import MemoryStore
+from tests.unit.machine.stored import check_commit
 
 KINDS = ("plays", "artist-counts", "top-artists")
 _ROUNDS = 200
@@ -52,7 +53,7 @@ class Run(Cluster):
             log = self.broker.records[topic.name, partition]
             self.progress[name].next[partition] = at.offset
             self._former[name].append((partition, at))
-            self.oracles.committed_of_sink(name, self.store, partition, at, log)
+            check_commit(name, self.oracles, self.store, partition, at, log)
 
         try:
             live(self.settings, self.broker, self.store, name, topic, readers[name], self.commits[name], life, hear)
@@ -147,5 +148,3 @@ class Run(Cluster):
             hold("O5 replay", again.tables() == self.tables(), "a fresh run over the same log leaves other tables")
         finally:
             again.close()
-
-

@@ -1,7 +1,7 @@
 """The lifetime of a sink: from its start until it is stopped or dies at one of its side effects.
 
-    start ──► poll, poll, … ──► insert a table, insert the next, commit ──► poll, … ──► stop
-                                ╰ each: done, refused for now, done but unanswered, or death before or after it
+start ──► poll, poll, … ──► insert a table, insert the next, commit ──► poll, … ──► stop
+                            ╰ each: done, refused for now, done but unanswered, or death before or after it
 """
 
 import threading

@@ -19,7 +19,5 @@ def _simulated() -> Iterator[None]:
 def test_nothing_is_lost_and_nothing_counts_twice_whatever_happens_between_any_two_side_effects() -> None:
     run_state_machine_as_test(
         PipelineMachine,
-        settings=settings(
-            max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)),
     )

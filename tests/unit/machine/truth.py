@@ -1,8 +1,7 @@
-"""What the source log means so far, by verify's fold, kept while it grows; and what every derived record must therefore say."""
+"""What the source log means so far, by verify's fold, and what every derived record must therefore say."""
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from pipeline.outcomes import LABELS, Outcome
 from pipeline.settings import Settings

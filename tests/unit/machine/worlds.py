@@ -21,5 +21,3 @@ def world(folder: Path, *, near: str = "drop", append_time: bool = False, shards
         near_tolerance_seconds=4,
         append_time=append_time,
     )
-
-
