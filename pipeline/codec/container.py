@@ -35,7 +35,8 @@ TOP_SCHEMA: dict[str, Any] = {"rank": pl.Int32, "artist_id": pl.Int64, "plays": 
 def write_container(frame: pl.DataFrame, name: str) -> bytes:
     """The rows as one Avro object container (not compressed: Kafka compresses the batch)."""
     stream = io.BytesIO()
-    frame.write_avro(stream, compression="uncompressed", name=name)
+    # Polars panics where its columns are in chunks of different lengths, as those of a frame that was put together may be.
+    frame.rechunk().write_avro(stream, compression="uncompressed", name=name)
     return stream.getvalue()
 
 

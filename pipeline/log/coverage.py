@@ -26,7 +26,7 @@ class Coverage:
         return [partition for partition, reached in enumerate(self._reached) if reached < 0]
 
     def completes(self, told: CountsHeaders) -> bool:
-        """Take the next record of the log; whether it makes an announcement whole.
+        """Take the next record of the log; whether it makes an announcement of anything new whole.
 
         Raises RefusedError where it shows that one before it is gone that is needed.
         """
@@ -35,6 +35,8 @@ class Coverage:
         if not told.complete:
             return False
         reached = self._reached[told.partition]
+        if told.counted <= reached:
+            return False  # whole already: of a worker that lost its place, parts may lie behind all of its successor's
         if len(began) < told.parts:
             if self._is_old(told.watermark):
                 return False
@@ -42,9 +44,10 @@ class Coverage:
         if told.first > reached + 1 and not self._is_old(told.since):
             begin = f"{reached + 1} to" if reached >= 0 else "up to"
             raise self._lost(told, f"announcements of source offsets {begin} {told.first - 1}")
-        reached = told.counted if told.first > reached + 1 else max(reached, told.counted)
-        self._reached[told.partition] = reached
-        self._parts[told.partition] = {key: parts for key, parts in self._parts[told.partition].items() if key[1] > reached}
+        self._reached[told.partition] = told.counted
+        self._parts[told.partition] = {
+            key: parts for key, parts in self._parts[told.partition].items() if key[1] > told.counted
+        }
         return True
 
     def _is_old(self, watermark: int) -> bool:

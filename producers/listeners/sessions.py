@@ -19,6 +19,8 @@ GOES_ON = 7 / 8
 """Probability of another track after each: sessions of eight tracks on average."""
 LONGEST_GAP_MS = 2_000
 _DEVICE_SWITCH = 0.2
+_TRIES = 32
+"""Draws of a first play that fits into the time since the start; in the very first instants hardly any does."""
 _PLAY = ("look_alike", "track", "track_ms", "ms_played", "reason_end")
 
 
@@ -74,13 +76,24 @@ class Listeners:
         """New sessions whose first play ends in [begin, end); `plays` of others end there too."""
         middle = (begin + end) // 2
         sessions = self._sit_down(count, middle - FIRST_PLAY_MS, self._demand.load(middle - self._start))
-        ends = begin + (self._rng.random(count) * (end - begin)).astype(np.int64)
-        sessions |= self._first_plays(sessions, ends) | {"played_at": ends}
+        sessions |= self._ending_within(sessions, begin, end)
+        left = np.arange(count)
+        for _ in range(_TRIES):
+            # What began before the start was under way then, and is on air already.
+            left = left[(sessions["played_at"] - sessions["ms_played"])[left] < self._start]
+            if not len(left):
+                break
+            for name, values in self._ending_within(take(sessions, left), begin, end).items():
+                sessions[name][left] = values
         if self._habits.shared_accounts:
             second = self._habits_rng.random(count) * (1 - self._habits.on_repeat) < self._habits.shared_accounts
             rows = np.flatnonzero(second & (sessions["look_alike"] == 0))
             share_accounts(sessions, rows, plays, end, self._habits_rng)
         return sessions
+
+    def _ending_within(self, sessions: Columns, begin: int, end: int) -> Columns:
+        ends = begin + (self._rng.random(height(sessions)) * (end - begin)).astype(np.int64)
+        return self._first_plays(sessions, ends) | {"played_at": ends}
 
     def _sit_down(self, count: int, instant: int, load: Array | None = None) -> Columns:
         """New sessions that begin at about this instant, before anything is played."""
