@@ -23,6 +23,7 @@ from pipeline.log.coverage import Coverage
 from pipeline.log.positions import last_final, window_since
 from pipeline.log.read import Log, log_reader, undisturbed
 from pipeline.log.since import REPLAY, utc
+from pipeline.rules import differences
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 from pipeline.topk.merge import Ranked, SlidingTop
@@ -64,7 +65,11 @@ class RankLane:
         except HeaderError:
             return  # not one of ours
         if known.rules != self._settings.rules.fingerprint:
-            raise RefusedError(f"{self._topics.counts.name} was counted under other rules: {known.rules}")
+            told = "; ".join(differences(self._settings.rules.fingerprint, known.rules))
+            raise RefusedError(
+                f"{self._topics.counts.name} was counted under other rules ({told}): set them back, or replay into a new "
+                "run (LISTENING_RUN)"
+            )
         if not 0 <= known.partition < self._settings.partitions:
             return
         completes = self._coverage.completes(known)
