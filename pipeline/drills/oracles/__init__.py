@@ -1,0 +1,1 @@
+"""What each oracle asks. None shares code with the stages that it judges."""
