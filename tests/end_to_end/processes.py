@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,13 +33,13 @@ class Processes:
     settings: Settings
     _started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, name: str, *, ready: bool = True) -> subprocess.Popen[bytes]:
-        """Start a worker and wait until it says that it is ready."""
+    def start(self, name: str, *, ready: bool = True, command: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start a worker and wait until it says that it is ready. `command`: another than the stage's own."""
         log = self.settings.run_dir / f"{name}.test.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", MODULES[name]],
+                command or [sys.executable, "-m", MODULES[name]],
                 env=settings_env(self.settings),
                 cwd=Path(__file__).parents[2],
                 stdout=sink,
@@ -49,14 +49,17 @@ class Processes:
             )
         self._started.append(process)
         if ready:
-            file = self.settings.run_dir / "ready" / name
-
-            def announced() -> bool:
-                assert process.poll() is None, f"{name} ended with {process.returncode}: {self.log(name)[-2000:]}"
-                return file.exists() and file.read_text() == str(process.pid)
-
-            wait_for(f"{name} ready", announced)
+            self.wait_until_ready(name, process)
         return process
+
+    def wait_until_ready(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        file = self.settings.run_dir / "ready" / name
+
+        def announced() -> bool:
+            assert process.poll() is None, f"{name} ended with {process.returncode}: {self.log(name)[-2000:]}"
+            return file.exists() and file.read_text() == str(process.pid)
+
+        wait_for(f"{name} ready", announced)
 
     def log(self, name: str) -> str:
         return (self.settings.run_dir / f"{name}.test.log").read_text(errors="replace")
