@@ -45,6 +45,26 @@ class Stack:
         pids = self._daemon.pids()
         return [Service(p.name, pids.get(p.name), p.address, p.logs[-1]) for p in self._programs.values()]
 
+    def pids(self) -> dict[str, int]:
+        """The pid of every process that is up."""
+        return self._daemon.pids()
+
+    def ready(self, name: str) -> int | None:
+        """The pid of a process that is up and has said that it is ready, else None."""
+        return None if self._not_ready([name]) else self.pids().get(name)
+
+    def start(self, name: str) -> None:
+        """Start a process that was stopped or stays down; does not wait for it."""
+        self._daemon.start(name)
+
+    def stop(self, name: str) -> None:
+        """Stop a process, SIGTERM first; it stays down."""
+        self._daemon.stop(name)
+
+    def ends(self) -> list[End]:
+        """Processes that ended by themselves since this, or `check`, was asked last."""
+        return self._daemon.ends()
+
     def check(self) -> None:
         """Raise RefusedError, with the last lines of its log, where a process stays down."""
         for end in self._daemon.ends():

@@ -59,6 +59,10 @@ class Supervisord:
         """Start a process, without waiting until it counts as running."""
         self._rpc.startProcess(f"{self._groups[name]}:{name}", False)
 
+    def stop(self, name: str) -> None:
+        """Stop a process as a person would, SIGTERM first; returns when it is gone."""
+        self._rpc.stopProcess(f"{self._groups[name]}:{name}", True)
+
     def pids(self) -> dict[str, int]:
         """The pid of every process that is up."""
         return {info["name"]: info["pid"] for info in self._rpc.getAllProcessInfo() if info["pid"]}

@@ -15,7 +15,7 @@ from pipeline.store import migrate
 from pipeline.store.client import Pool
 from pipeline.store.tables import SCHEMAS, rows_of
 from pipeline.store.writer import ClickHouseWriter, MemoryWriter, Writer
-from tests.fronts import Front, front
+from pipeline.drills.front_process import Front, front
 
 _runs = itertools.count(1)
 IDENTITY = {"plays": ("source_partition", "source_offset"), "artists": ("artist_id",)}

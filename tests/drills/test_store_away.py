@@ -23,7 +23,7 @@ from tests.conftest import settings_env
 from tests.drills.memory import child_running, watching
 from tests.end_to_end.processes import processes, wait_for
 from tests.end_to_end.test_store import varied
-from tests.fronts import front
+from pipeline.drills.front_process import front
 
 ROOT = Path(__file__).parents[2]
 RATE = 20_000

@@ -33,7 +33,7 @@ from tests.end_to_end.test_store import (
     varied,
     wait_until,
 )
-from tests.fronts import Front, front
+from pipeline.drills.front_process import Front, front
 from tests.unit.store.made import T0, artist, counts, play, plays, top
 
 MORE = 40

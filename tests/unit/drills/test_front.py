@@ -8,7 +8,7 @@ import httpx
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from tests.fronts import Front, front
+from pipeline.drills.front_process import Front, front
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from deploy.embedded.ports import free_ports
+from deploy.embedded.sessions import die_with_parent
 
-ROOT = Path(__file__).parents[1]
 SECONDS = 30
 
 
@@ -33,9 +33,10 @@ class Front:
         ports = ["--port", str(self.port), "--control-port", str(self._control)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pipeline.drills.clickhouse_front", "--path", str(self._path), *ports],
-            cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
+            preexec_fn=die_with_parent(),
         )
         assert self.process.stdout
         assert self.process.stdout.readline().startswith("ClickHouse "), "the front did not start"

@@ -1,0 +1,1 @@
+"""The fault matrix: every drill, by number, and the negative controls."""

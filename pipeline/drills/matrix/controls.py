@@ -1,0 +1,79 @@
+"""Negative controls: a promise is taken back in every worker, and the oracle that speaks of it must say no."""
+
+import signal
+
+from pipeline.drills.drill import COPIES, Drill, Load
+from pipeline.drills.ground import CLASSIFY, Ground
+from pipeline.drills.matrix.events import nothing
+from pipeline.drills.switches import arm, fired
+
+MEETINGS = 3
+
+
+def zombie_meets_writer(ground: Ground) -> None:
+    """A worker is stopped with a record in its hands, and sends it when others have written at its place."""
+    for _ in range(MEETINGS):
+        name = ground.random.choice(CLASSIFY)
+        arm(ground.settings, name, "after decide", signal.SIGSTOP)
+        ground.until(f"{name} stands before an append", lambda name=name: fired(ground.settings, name) is not None)  # type: ignore[misc]
+        ground.say("fault", f"{name} is stopped with a record in its hands")
+        ground.hold(12.0)
+        ground.signal(name, signal.SIGCONT)
+        ground.hold(3.0)
+
+
+def ends_after_commit(ground: Ground) -> None:
+    """The store ends where it has just committed, again and again."""
+    for _ in range(MEETINGS):
+        before = {"store": ground.pid("store")}
+        arm(ground.settings, "store", "store after commit")
+        ground.until("the store ends", lambda: fired(ground.settings, "store") is not None)
+        ground.say("fault", "the store ended itself after a commit")
+        ground.back("store", than=before)
+        ground.progressed(2_000)
+
+
+SHORT = Load(seconds=30)
+DRILLS = (
+    Drill(
+        101,
+        "no-dedup",
+        "Control: dedup off",
+        "copies, and nobody remembers any id",
+        nothing,
+        SHORT,
+        breach="no-dedup",
+        expects="O1: duplicates|plays|batches",
+    ),
+    Drill(
+        102,
+        "ack-before-append",
+        "Control: the ack before the append",
+        "the position moves, and is committed, a second before the outcomes are written",
+        nothing,
+        SHORT,
+        breach="ack-before-append",
+        expects="O4: beyond|ahead|applied",
+    ),
+    Drill(
+        103,
+        "at-ignored",
+        "Control: `at` ignored",
+        "writers take any offset for the one they expected, readers take every record for valid; a worker is stopped before an "
+        "append and sends it when others have written at its place",
+        zombie_meets_writer,
+        Load(seconds=60),
+        breach="at-ignored",
+        expects="O4: gap|follow|begins",
+    ),
+    Drill(
+        104,
+        "commit-before-insert",
+        "Control: the commit before the insert",
+        "the sink commits before it inserts, and is killed in between",
+        ends_after_commit,
+        Load(seconds=45, scenario={"duplicates": COPIES}),
+        breach="commit-before-insert",
+        expects="O1: top_artists|artist_counts|plays|batches",
+    ),
+)

@@ -1,0 +1,144 @@
+"""Faults of processes: killed at named points, asked to end, stopped for long, joining and leaving."""
+
+import signal
+
+from pipeline.drills.crash_points import CLASSIFY_POINTS
+from pipeline.drills.drill import COPIES, Drill, Load
+from pipeline.drills.ground import CLASSIFY, WORKERS, Ground, require
+from pipeline.drills.switches import arm, fired
+
+POISON_AND_COPIES = {"duplicates": COPIES, "lateness": {"late": 0.01}, "poison": 0.02}
+ZOMBIE_SECONDS = 14.0
+STORM_SECONDS = 120.0
+STORM_JOINS = 20
+
+
+def crash_points(ground: Ground) -> None:
+    """Whichever of the two workers reaches the point first kills itself there, for each point in turn."""
+    for point in CLASSIFY_POINTS:
+        ground.loaded()
+        arm(ground.settings, "classify", point)
+        ground.say("fault", f"armed: kill -9 {point}")
+        before = {name: ground.pid(name) for name in CLASSIFY}
+        if point == "during restore":
+            victim = ground.random.choice(CLASSIFY)
+            ground.kill(victim)
+        elif point == "during revoke":
+            ground.start_again(ground.random.choice(CLASSIFY))
+        ground.until(f"a worker ends {point}", lambda point=point: fired(ground.settings, "classify", point) is not None)  # type: ignore[misc]
+        ground.say("seen", f"a worker ended itself {point}")
+        ground.until("both are back", lambda: all(ground.ready(name) for name in CLASSIFY))
+        require(any(ground.pid(name) != before[name] for name in CLASSIFY), f"nobody ended {point}")
+        ground.progressed()
+
+
+def asked_to_end(ground: Ground) -> None:
+    """SIGTERM to each worker in turn, and to all at once; each must end with 0 within the supervisor's patience."""
+    for names in (*((name,) for name in WORKERS), WORKERS):
+        ground.loaded()
+        for name in names:
+            ground.signal(name, signal.SIGTERM)
+        took = ground.until("they ended", lambda names=names: not set(names) & set(ground.stack.pids()), 20)  # type: ignore[misc]
+        ground.say("seen", f"{', '.join(names)} ended within {took:.1f} s")
+        ground.start(*names)
+        ground.progressed()
+
+
+def zombies(ground: Ground) -> None:
+    """Each classify worker is stopped for longer than its session, loses its partitions, and wakes up in their midst."""
+    for name in ground.random.sample(CLASSIFY, 2):
+        ground.loaded()
+        ground.signal(name, signal.SIGSTOP)
+        ground.hold(ZOMBIE_SECONDS)
+        ground.signal(name, signal.SIGCONT)
+        ground.progressed()
+
+
+def storm(ground: Ground) -> None:
+    """Workers join and leave, in order or by kill -9, twenty of each in two minutes."""
+    pause = STORM_SECONDS / STORM_JOINS / 2
+    for number in range(STORM_JOINS):
+        ground.loaded()
+        name = f"classify-guest-{number}"
+        guest = ground.join("classify", name)
+        ground.say("fault", f"{name} joins")
+        ground.hold(pause)
+        how = ground.random.choice((signal.SIGTERM, signal.SIGKILL))
+        guest.send_signal(how)
+        ground.say("fault", f"{name} leaves by {how.name}{'' if ground.joined(name, guest) else ' before it was ready'}")
+        ground.hold(pause)
+    ground.progressed()
+
+
+def rank_and_store(ground: Ground) -> None:
+    """Rank and store killed alone, together and shortly after one another; then a rank that others took for dead speaks."""
+    for names in (("rank",), ("store",), ("rank", "store")):
+        ground.loaded()
+        ground.back(*names, than=ground.kill(*names))
+        ground.progressed()
+    for first, second in (("rank", "store"), ("store", "rank")):
+        before = ground.kill(first)
+        ground.hold(1.0)
+        before |= ground.kill(second)
+        ground.back(first, second, than=before)
+        ground.progressed()
+    ground.loaded()
+    arm(ground.settings, "rank", "rank before provisional sent", signal.SIGSTOP)
+    ground.until("rank stands before a provisional list", lambda: fired(ground.settings, "rank") is not None)
+    ground.say("fault", "rank is stopped with a provisional list in its hands")
+    guest = ground.join("rank", "rank-2")
+    ground.until("another rank has its place", lambda: ground.joined("rank-2", guest))
+    ground.progressed(10 * 500)
+    ground.signal("rank", signal.SIGCONT)
+    ground.progressed()
+    guest.send_signal(signal.SIGTERM)
+    ground.progressed()
+
+
+DRILLS = (
+    Drill(
+        1,
+        "crash-points",
+        "kill -9 of classify at named points",
+        f"kill -9 of classify {'; '.join(CLASSIFY_POINTS)}",
+        crash_points,
+        Load(rate=1_500, seconds=130, scenario=POISON_AND_COPIES),
+        silent=20,
+    ),
+    Drill(
+        2,
+        "sigterm",
+        "SIGTERM under load",
+        "SIGTERM to each worker in turn, then to all at once; each is started again",
+        asked_to_end,
+        Load(seconds=70),
+        silent=20,
+    ),
+    Drill(
+        3,
+        "zombie",
+        "SIGSTOP beyond the session, SIGCONT",
+        f"each classify worker is stopped for {ZOMBIE_SECONDS:.0f} s with a session of 6 s, and wakes up",
+        zombies,
+        Load(seconds=50),
+        silent=20,
+    ),
+    Drill(
+        8,
+        "rebalance-storm",
+        "A rebalance storm",
+        f"{STORM_JOINS} workers join and leave in {STORM_SECONDS:.0f} s, some of them by kill -9",
+        storm,
+        Load(rate=1_000, seconds=150),
+        silent=30,
+    ),
+    Drill(
+        20,
+        "rank-and-store",
+        "Rank and store killed in every combination, a zombie rank",
+        "kill -9 of rank, store, both, one shortly after the other; a rank stopped before it sends a provisional list sends "
+        "it when another has its place",
+        rank_and_store,
+        Load(seconds=100),
+    ),
+)

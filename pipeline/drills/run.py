@@ -1,0 +1,84 @@
+"""One drill: steady load ─► fault ─► recovery ─► drain ─► judge."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.drills.drill import Drill
+from pipeline.drills.ground import PROGRESS, DrillError, Ground, grounded
+from pipeline.drills.judge import judge
+from pipeline.drills.load import finished, loading
+from pipeline.drills.told import Result, Verdict
+from pipeline.errors import ListeningError
+
+DRAIN_SECONDS = 20.0
+"""How much longer than the drill allows is waited for the lag to be gone, so that the report shows by how much."""
+
+
+def run_drill(drill: Drill, seed: int, folder: Path, progress: Callable[[str], None]) -> Result:
+    """Run and judge it on a ground of its own in `folder`, which is emptied first. Never raises for what a drill finds."""
+    started, began = datetime.now(UTC), time.monotonic()
+    ground, error, verdicts = None, "", list[Verdict]()
+    try:
+        with grounded(drill, seed, folder, progress) as ground:
+            verdicts = _drilled(drill, ground, progress)
+    except ListeningError as failure:
+        error = str(failure)
+    return Result(
+        number=drill.number,
+        name=drill.name,
+        title=drill.title,
+        fault=drill.fault,
+        bound=drill.bound,
+        seed=seed,
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - began, 1),
+        moments=tuple(ground.moments) if ground else (),
+        samples=tuple(ground.watch.samples) if ground else (),
+        verdicts=tuple(verdicts),
+        peak_mb=dict(ground.watch.peak_mb) if ground else {},
+        figures=dict(ground.figures) if ground else {},
+        breach=drill.breach,
+        expects=drill.expects,
+        error=error,
+    )
+
+
+def _drilled(drill: Drill, ground: Ground, progress: Callable[[str], None]) -> list[Verdict]:
+    def phase(what: str) -> None:
+        ground.say("phase", what)
+        progress(what)
+
+    ground.begin()
+    ground.watch.start()
+    with ExitStack() as stack:
+        if drill.load:
+            phase("load")
+            stack.enter_context(loading(ground, drill.load))
+            ground.until("the first outcomes", lambda: ground.applied() >= PROGRESS)
+        phase("fault")
+        drill.script(ground)
+        recovered = ground.second()
+        phase("recovery")
+        if drill.load:
+            finished(ground, drill.load)
+    recovered = max(recovered, ground.second())
+    phase("drain")
+    _drain(ground, drill.until_zero + DRAIN_SECONDS)
+    phase("judge")
+    return [*judge(drill, ground, recovered, progress), *ground.verdicts]
+
+
+def _drain(ground: Ground, seconds: float) -> None:
+    seen = ground.watch.positions
+
+    def drained() -> bool:
+        return seen.produced is not None and seen.produced == seen.applied == seen.stored
+
+    try:
+        ground.until("all lag is gone", drained, seconds)
+    except DrillError as error:
+        ground.say("seen", str(error))
+    time.sleep(1.5)  # one more sample, with the lag gone
