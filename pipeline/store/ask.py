@@ -15,13 +15,15 @@ RUN_HEADER = "Listening-Run"
 """Whose tables are meant: a store of another run refuses, where it would answer from its own."""
 
 
-def sql(settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None) -> pa.Table:
-    """The answer to one reading SQL statement; `parameters` fill its `{name:Type}`.
+def sql(
+    settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None, *, seconds: float = SECONDS
+) -> pa.Table:
+    """The answer to one reading SQL statement; `parameters` fill its `{name:Type}`. `seconds`: how long it may take.
 
     Raises ListeningError with the engine's sentence, UnavailableError where the store is away or busy.
     """
     named = {f"param_{name}": str(value) for name, value in (parameters or {}).items()}
-    response = _request(settings, "POST", "/sql", SECONDS, content=query.encode(), params=named)
+    response = _request(settings, "POST", "/sql", seconds, content=query.encode(), params=named)
     if response.status_code == httpx.codes.OK:
         return pa.ipc.open_stream(response.content).read_all()
     detail = _detail(response)
@@ -30,9 +32,11 @@ def sql(settings: Settings, query: str, parameters: Mapping[str, str | int] | No
     raise ListeningError(detail)
 
 
-def rows(settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None) -> list[dict[str, Any]]:
+def rows(
+    settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None, *, seconds: float = SECONDS
+) -> list[dict[str, Any]]:
     """As `sql`, for short answers: a dictionary a row."""
-    answer: list[dict[str, Any]] = sql(settings, query, parameters).to_pylist()
+    answer: list[dict[str, Any]] = sql(settings, query, parameters, seconds=seconds).to_pylist()
     return answer
 
 

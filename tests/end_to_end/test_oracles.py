@@ -1,0 +1,208 @@
+"""The drills' oracles on a real run: all hold; then each promise is broken by hand, and the oracle concerned says so."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from deploy.embedded.ports import free_ports
+from pipeline.admin import ensure_topics
+from pipeline.drills.oracles.conservation import conservation
+from pipeline.drills.oracles.equality import equality
+from pipeline.drills.oracles.ledger import ledger
+from pipeline.drills.oracles.liveness import liveness
+from pipeline.drills.oracles.positions import positions
+from pipeline.drills.oracles.reading import ends_of
+from pipeline.drills.oracles.replay import checksums, compared, replayed
+from pipeline.drills.oracles.watch import PositionsWatch
+from pipeline.drills.told import Sample, Verdict
+from pipeline.settings import Settings, load
+from pipeline.store.ask import rows
+from pipeline.topics import group_of, topics_of
+from pipeline.verify.verify import verify
+from producers.produce import produce
+from producers.scenarios.model import Scenario
+from tests.end_to_end.processes import Processes, processes, wait_for
+
+EVENTS, RATE = 20_000, 5_000
+SCENARIO = Scenario(
+    events=EVENTS, minutes=70, artists=300, users=3_000, release={"at": "minute 30"}, seed=11,
+    duplicates={"client_double_send": 0.05, "producer_retry": 0.02}, poison={"share": 0.01},
+)  # fmt: skip
+
+
+@dataclass
+class Run:
+    """A run that was watched from its begin, drained."""
+
+    settings: Settings
+    group: Processes
+    classify: Any
+    watch: PositionsWatch
+    samples: list[Sample] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    settings = load(
+        run="judged",
+        kafka_bootstrap=broker,
+        data_dir=tmp_path_factory.mktemp("judged"),
+        store_port=free_ports(1)[0],
+        session_seconds=6,
+    )
+    ensure_topics(settings)
+    watch = PositionsWatch(settings)
+    with processes(settings) as group:
+        for name in ("store", "rank"):
+            group.start(name)
+        found = Run(settings, group, group.start("classify"), watch)
+        load_thread = threading.Thread(target=produce, args=(settings, SCENARIO), kwargs={"rate": RATE})
+        began = time.monotonic()
+        load_thread.start()
+
+        def drained() -> bool:
+            watch.look()
+            second = time.monotonic() - began
+            found.samples.append(Sample(second, watch.produced, watch.applied, watch.stored, {}))
+            return not load_thread.is_alive() and watch.produced is not None and watch.stored == watch.produced >= EVENTS
+
+        wait_for("a drained run", drained)
+        yield found
+    watch.close()
+
+
+def says_no(verdict: Verdict, reason: str) -> None:
+    assert verdict.holds is False, verdict
+    assert reason in verdict.sentence
+
+
+def test_every_oracle_holds_for_a_run_in_order_and_a_second_run_of_its_log_is_equal(run: Run, tmp_path: Path) -> None:
+    settings = run.settings
+    verified = verify(settings, timeout=60, show_progress=False)
+    live = run.watch.verdict()
+    verdicts = [
+        equality(verified),
+        ledger(verified, settings.ledger_dir),
+        conservation(settings),
+        positions(settings),
+        live,
+        replayed(settings, tmp_path, lambda _line: None, first=checksums(settings)),
+        liveness(run.samples, recovered=0, until_zero=60, silent=15),
+    ]
+    for verdict in verdicts:
+        print(verdict)
+    assert all(verdict.holds for verdict in verdicts), [verdict for verdict in verdicts if not verdict.holds]
+    _, of_ledger, conserved, placed, *_ = verdicts
+    assert of_ledger.figures["acknowledged"] == EVENTS
+    offsets = sum(ends_of(settings, topics_of(settings).events.name))
+    assert conserved.figures["offsets"] == offsets == EVENTS + int(conserved.figures["ticks"])
+    assert conserved.figures["letters"] == conserved.figures["invalid"] == EVENTS // 100
+    assert int(placed.figures["classify_commits"]) >= settings.partitions
+    assert int(live.figures["classify_commits"]) == placed.figures["classify_commits"]
+    assert live.figures["unjudged"] == 0
+    assert int(live.figures["store_answers"]) > 2
+    assert run.samples[-1].applied == run.samples[-1].stored == offsets
+
+
+def test_a_ledger_that_claims_another_place_and_one_whose_copies_count_are_seen(run: Run) -> None:
+    [path] = run.settings.ledger_dir.glob("*.parquet")
+    before = path.read_bytes()
+    held = pl.read_parquet(path)
+    try:
+        held.with_columns(
+            pl.when(pl.int_range(pl.len()) == 17).then(pl.col("offset") + 1).otherwise("offset").alias("offset")
+        ).write_parquet(path)
+        verified = verify(run.settings, timeout=0, show_progress=False)
+        assert equality(verified).holds
+        says_no(ledger(verified, run.settings.ledger_dir), "was acknowledged at partition")
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_dead_letter_that_is_gone_and_one_too_many_are_seen(run: Run) -> None:
+    settings, topic = run.settings, topics_of(run.settings).dlq.name
+    (accepted,) = rows(settings, "SELECT source_partition AS p, source_offset AS o FROM plays FINAL LIMIT 1")
+    marks = {"topic": topics_of(settings).events.name, "partition": str(accepted["p"]), "offset": str(accepted["o"])}
+    headers = [(f"__connect.errors.{name}", text.encode()) for name, text in marks.items()]
+    _append(settings, topic, 0, b"", headers)
+    says_no(conservation(settings, seconds=0), f"offset {accepted['o']} has a dead letter and is not invalid")
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap})
+    for future in admin.delete_records([TopicPartition(topic, 0, ends_of(settings, topic)[0])]).values():
+        future.result(30)
+    says_no(conservation(settings, seconds=0), "is invalid and has no dead letter")
+
+
+def test_commits_that_are_ahead_or_go_back_are_seen_live_and_afterwards_but_not_where_the_drill_reset_them(run: Run) -> None:
+    settings, topics = run.settings, topics_of(run.settings)
+    run.classify.terminate()
+    run.group.ended(run.classify)
+    end = ends_of(settings, topics.events.name)[1]
+    run.watch.look()
+    _commit(settings, "sink", TopicPartition(topics.plays.name, 2, ends_of(settings, topics.plays.name)[2], str(10**6)))
+    _commit(settings, "classify", TopicPartition(topics.events.name, 1, end + 1_000))
+    live = run.watch.verdict()
+    says_no(live, f"{settings.run}.classify committed {end + 1_000} in partition 1, plays was applied up to {end}")
+    wait_for("the store asked again", lambda: run.watch.verdict().figures["unjudged"] == 0)
+    says_no(run.watch.verdict(), "committed source offset 1000000 of partition 2")
+    says_no(positions(settings), f"which ends at {end}")
+    says_no(positions(settings), "the store holds it up to")
+    _commit(settings, "classify", TopicPartition(topics.events.name, 1, end))
+    says_no(positions(settings), f"classify went back from {end + 1_000} to {end}")
+    sink = ends_of(settings, topics.plays.name)[2]
+    _commit(settings, "sink", TopicPartition(topics.plays.name, 2, sink, str(ends_of(settings, topics.events.name)[2])))
+    now = int(time.time() * 1000)
+    assert run.watch.verdict(resets=[now]).holds
+    excused = positions(settings, resets=[now])
+    assert excused.holds, excused
+
+
+def test_a_gap_between_valid_records_and_a_foreign_plays_record_are_told_apart(run: Run) -> None:
+    settings, topic = run.settings, topics_of(run.settings).plays.name
+    _append(settings, topic, 3, b"", _headers(at=0, first=0, last=9))
+    now = int(time.time() * 1000)
+    held = positions(settings, resets=[now])
+    assert held.holds, held
+    assert held.figures["plays_ignored"] == 1
+    end = ends_of(settings, topics_of(settings).events.name)[3]
+    _append(settings, topic, 3, b"", _headers(at=ends_of(settings, topic)[3], first=end + 5, last=end + 14))
+    says_no(positions(settings, resets=[now]), f"begins at source offset {end + 5}, the one before it ended at {end - 1}")
+    says_no(conservation(settings, seconds=0), f"partition 3: plays accounts for {end + 10:,} of {end:,} source offsets")
+
+
+def test_events_that_nobody_stored_are_seen_by_equality_and_by_the_checksums(run: Run) -> None:
+    first = checksums(run.settings)
+    produce(run.settings, SCENARIO.model_copy(update={"events": 50, "minutes": 1, "release": None}))
+    says_no(equality(verify(run.settings, timeout=0, show_progress=False)), "plays")
+    wait_for("liveness to see them", lambda: (run.watch.look(), run.watch.produced != run.watch.applied)[1])
+    late = [Sample(second, run.watch.produced, run.watch.applied, run.watch.stored, {}) for second in range(30)]
+    verdict = liveness(late, recovered=0, until_zero=10, silent=10, restarts=["classify"])
+    says_no(verdict, "were not stored at the end; nothing was applied for 29 s")
+    assert first == checksums(run.settings)
+    other = first | {"plays": "1 rows, AB"}
+    says_no(compared(other, first, {}), "plays: 1 rows, AB, the second run")
+
+
+def _append(settings: Settings, topic: str, partition: int, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+    producer = Producer({"bootstrap.servers": settings.bootstrap})
+    producer.produce(topic, value=value, partition=partition, headers=headers, timestamp=2**41)
+    assert producer.flush(30) == 0
+
+
+def _headers(**numbers: int) -> list[tuple[str, bytes]]:
+    rest = dict.fromkeys(("accepted", "duplicate", "late", "skipped", "suspect", "invalid", "absent", "watermark"), 0)
+    rest["ticks"] = numbers["last"] - numbers["first"] + 1
+    return [(name, b"%d" % number) for name, number in (numbers | rest).items()]
+
+
+def _commit(settings: Settings, stage: str, place: TopicPartition) -> None:
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": group_of(settings, stage)})
+    consumer.commit(offsets=[place], asynchronous=False)
+    consumer.close()
