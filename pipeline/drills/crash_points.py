@@ -23,8 +23,9 @@ consumer's commit returned. `during restore`: some records are folded, others no
 the states are still there. `during a dead-letter write`: of a batch's letters at least one is acknowledged, others are not
 sent."""
 
-RankPoint = Literal["rank after final sent", "rank after announce"]
-"""A final list is acknowledged; count's announcement is, by every shard. In both the next offset has not moved."""
+RankPoint = Literal["rank before provisional sent", "rank after final sent", "rank after announce"]
+"""A provisional list is made and not sent; a final list is acknowledged; count's announcement is, by every shard. In
+both the next offset has not moved."""
 
 StorePoint = Literal["store after insert before commit", "store after commit"]
 """Of one topic's sink, whichever comes first; only where rows were inserted."""

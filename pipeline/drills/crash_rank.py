@@ -12,6 +12,8 @@ def install(switches: Switches) -> None:
 
     def sending(send: Function) -> Function:
         async def reached(self: RankLane, ranked: Ranked) -> None:
+            if not ranked.final:
+                switches.reach("rank before provisional sent")
             await send(self, ranked)
             if ranked.final:
                 switches.reach("rank after final sent")

@@ -57,10 +57,8 @@ class Drill:
     also: Callable[["Ground", "Recomputed"], list[Verdict]] | None = None
     """What the drill itself judges at the end, beside the oracles."""
     around: Callable[[Path], AbstractContextManager[tuple[dict[str, Any], Any]]] | None = None
-    """What the run needs beside its processes, made in the drill's folder before them: the settings that follow, and what the
-    script finds as `ground.around`."""
-    passes_over: Mapping[str, str] = field(default_factory=dict)
-    """Oracle → why it does not apply."""
+    """What the run needs beside its processes, made in the drill's folder before them: the settings that follow, and what
+    the script finds as `ground.around`."""
     breach: str = ""
     """For a negative control: the promise that all workers take back."""
     expects: str = ""

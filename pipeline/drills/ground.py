@@ -3,15 +3,14 @@
 import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from signal import SIGKILL, Signals
+from typing import Any, cast
 
 from deploy.embedded.ports import free_ports
 from deploy.embedded.programs import Program, broker_program, environment, log_file, ready_file
@@ -20,9 +19,13 @@ from deploy.embedded.stack import Stack
 from deploy.embedded.supervise import run_programs
 from pipeline import admin
 from pipeline import settings as pipeline_settings
+from pipeline.drills.breaches import BREACHES, stages_of
+from pipeline.drills.crash_points import Point, Stage
 from pipeline.drills.drill import Drill
+from pipeline.drills.switches import Fired, arm, fired
 from pipeline.drills.told import Kind, Moment, Verdict
 from pipeline.drills.watch import Watch
+from pipeline.drills.worker import command
 from pipeline.errors import ListeningError
 from pipeline.settings import Settings
 
@@ -106,6 +109,10 @@ class Ground:
             old = (than or {}).get(name)
             self.until(f"{name} is back", lambda name=name, old=old: self.ready(name) not in (None, old), seconds)  # type: ignore[misc]
 
+    def restarted(self, name: str, than: int, seconds: float = BACK_SECONDS) -> None:
+        """Return when the supervisor has started it again."""
+        self.until(f"{name} is started again", lambda: self.stack.pids().get(name) not in (None, than), seconds)
+
     def loaded(self) -> None:
         """Raise DrillError where the load is over: what is done now would meet no events."""
         if self.load is None or self.load.poll() is not None:
@@ -133,7 +140,7 @@ class Ground:
         admin.wait_for_broker(self.settings, seconds)
         self.say("seen", f"the broker answers after {time.monotonic() - began:.1f} s")
 
-    def signal(self, name: str, number: signal.Signals) -> int:
+    def send(self, name: str, number: Signals) -> int:
         """Send it; the pid it went to."""
         pid = self.pid(name)
         os.kill(pid, number)
@@ -142,7 +149,19 @@ class Ground:
 
     def kill(self, *names: str) -> dict[str, int]:
         """kill -9, all before any can be back; their former pids."""
-        return {name: self.signal(name, signal.SIGKILL) for name in names}
+        return {name: self.send(name, SIGKILL) for name in names}
+
+    @contextmanager
+    def trap(self, name: str, point: Point, number: Signals = SIGKILL) -> Iterator[None]:
+        """The process, or the first of those the pattern fits, sends itself a signal when it reaches the point next. What
+        makes it go there is done in the block; at its end that has happened. Raises DrillError where it does not."""
+        before = len(fired(self.settings, name))
+        arm(self.settings, name, point, number)
+        self.say("fault", f"armed: {number.name} to {name} {point}")
+        yield
+        self.until(f"{name} comes {point}", lambda: len(fired(self.settings, name)) > before)
+        last: Fired = fired(self.settings, name)[-1]
+        self.say("seen", f"{last.name} ({last.pid}) met {number.name} {point}")
 
     def stop(self, *names: str) -> None:
         """Stop in order, and leave down."""
@@ -162,13 +181,13 @@ class Ground:
         self.stop(name)
         self.start(name)
 
-    def join(self, stage: str, name: str, run: Settings | None = None) -> "subprocess.Popen[bytes]":
+    def join(self, stage: Stage, name: str, run: Settings | None = None) -> "subprocess.Popen[bytes]":
         """One more worker, outside the supervisor, of this run or another; ready when its ready file says so (`joined`)."""
         settings = run or self.settings
         log = log_file(settings, name)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as written:
-            guest = spawn(settings, worker_command(stage, name), stdout=written, stderr=written)
+            guest = spawn(settings, command(stage, name), stdout=written, stderr=written)
         self._guests.append(guest)
         self.watch.add(name, guest.pid)
         return guest
@@ -200,7 +219,8 @@ class Ground:
 
 
 def spawn(settings: Settings, command: Sequence[str], **streams: Any) -> "subprocess.Popen[Any]":
-    """A process with these settings, in a session of its own, that does not outlive this one. `streams`: as Popen has them."""
+    """A process with these settings, in a session of its own, that does not outlive this one. `streams`: as Popen has
+    them."""
     return subprocess.Popen(
         command,
         env=environment(settings),
@@ -209,12 +229,6 @@ def spawn(settings: Settings, command: Sequence[str], **streams: Any) -> "subpro
         preexec_fn=die_with_parent(),
         **streams,
     )
-
-
-def worker_command(stage: str, name: str, breach: str = "") -> tuple[str, ...]:
-    """A worker that drills can reach into."""
-    words = (sys.executable, "-m", "pipeline.drills.worker", stage, "--name", name)
-    return (*words, "--breach", breach) if breach else words
 
 
 @contextmanager
@@ -240,8 +254,9 @@ def programs(settings: Settings, breach: str = "") -> list[Program]:
     """The broker, and a worker of each name."""
     workers = []
     for name in WORKERS:
-        command = worker_command(name.partition("-")[0], name, breach)
-        workers.append(Program(name, command, settings.bootstrap, (log_file(settings, name),)))
+        stage = cast(Stage, name.partition("-")[0])
+        taken_back = breach if breach in BREACHES and stage in stages_of(breach) else None
+        workers.append(Program(name, command(stage, name, taken_back), settings.bootstrap, (log_file(settings, name),)))
     return [broker_program(settings), *workers]
 
 

@@ -1,64 +1,51 @@
-"""What the oracles say of a drill, in order: positions and stored rows first, then everything is stopped and replayed."""
+"""What the oracles say of a drill: positions and stored rows first, then all is stopped and the log is run once more."""
 
 from collections.abc import Callable
 
 from pipeline.drills.drill import Drill
 from pipeline.drills.ground import WORKERS, Ground
-from pipeline.drills.oracles.conservation import conserved
-from pipeline.drills.oracles.equality import equal
-from pipeline.drills.oracles.ledger import honoured
-from pipeline.drills.oracles.liveness import lively
-from pipeline.drills.oracles.positions import positioned
-from pipeline.drills.oracles.replay import checksums, replayed
+from pipeline.drills.oracles import conservation, equality, ledger, liveness, positions, replay
 from pipeline.drills.told import Verdict
 from pipeline.errors import ListeningError
 from pipeline.verify.verify import verify
 
 VERIFY_SECONDS = 60.0
-O1, O2, O3, O4, O5, O6 = "O1 equality", "O2 ledger", "O3 conservation", "O4 positions", "O5 replay", "O6 liveness"
-ORACLES = (O1, O2, O3, O4, O5, O6)
+Asked = Callable[[], Verdict]
 
 
 def judge(drill: Drill, ground: Ground, recovered: float, progress: Callable[[str], None]) -> list[Verdict]:
-    """A verdict an oracle. The ground's workers are stopped on the way."""
+    """A verdict an oracle, and those of the drill's own. The ground's workers are stopped on the way."""
+    settings, found = ground.settings, list[Verdict]()
+
+    def ask(oracle: str, asked: Asked) -> None:
+        try:
+            found.append(asked())
+        except ListeningError as error:
+            found.append(Verdict(oracle, False, f"could not be asked: {error}"))
+
     progress("judging: recomputing everything")
-    verdicts: dict[str, Verdict] = {}
-
-    def ask(oracle: str, asked: Callable[[], Verdict]) -> None:
-        if oracle in drill.passes_over:
-            verdicts[oracle] = Verdict(oracle, None, drill.passes_over[oracle])
-            return
-        try:
-            verdicts[oracle] = asked()
-        except ListeningError as error:
-            verdicts[oracle] = Verdict(oracle, False, f"could not be asked: {error}")
-
-    settings = ground.settings
-    also: list[Verdict] = []
-    if O1 in drill.passes_over and O2 in drill.passes_over:
-        for oracle in (O1, O2):
-            verdicts[oracle] = Verdict(oracle, None, drill.passes_over[oracle])
+    try:
+        verified = verify(settings, timeout=VERIFY_SECONDS, show_progress=False)
+    except ListeningError as error:
+        why = f"could not be asked: {error}"
+        found += [Verdict(name, False, why) for name in (equality.NAME, ledger.NAME)]
     else:
-        try:
-            found = verify(settings, timeout=VERIFY_SECONDS, show_progress=False)
-        except ListeningError as error:
-            why = str(error)
-            ask(O1, lambda: Verdict(O1, False, f"could not be asked: {why}"))
-            ask(O2, lambda: Verdict(O2, False, f"could not be asked: {why}"))
-        else:
-            ask(O1, lambda: equal(found))
-            ask(O2, lambda: honoured(found))
-            also = drill.also(ground, found) if drill.also else []
-    ask(O3, lambda: conserved(settings))
-    ground.watch.close()
-    ask(O4, lambda: positioned(settings, ground.watch.positions, ground.resets))
-    ask(O6, lambda: lively(tuple(ground.watch.samples), recovered, drill.until_zero, drill.silent, ()))
-    if O5 in drill.passes_over:
-        ask(O5, lambda: Verdict(O5, None, ""))
-    else:
-        progress("judging: a second, fresh run over the same log")
-        original = checksums(settings)
-        for name in WORKERS:
-            ground.stack.stop(name)
-        ask(O5, lambda: replayed(settings, ground.folder / "replay", original))
-    return [*(verdicts[oracle] for oracle in ORACLES if oracle in verdicts), *also]
+        found += [equality.equality(verified), ledger.ledger(verified, settings.ledger_dir)]
+        found += drill.also(ground, verified) if drill.also else []
+    ask(conservation.NAME, lambda: conservation.conservation(settings))
+    ask(positions.NAME, lambda: positions.positions(settings, resets=ground.resets))
+    found.append(ground.watch.positions.verdict(ground.resets))
+    ground.watch.stop()
+    found.append(
+        liveness.liveness(ground.watch.samples, recovered=recovered, until_zero=drill.until_zero, silent=drill.silent)
+    )
+    ask(replay.NAME, lambda: _replayed(ground, progress))
+    return sorted(found + ground.verdicts, key=lambda verdict: (not verdict.oracle.startswith("O"), verdict.oracle))
+
+
+def _replayed(ground: Ground, progress: Callable[[str], None]) -> Verdict:
+    progress("judging: a second, fresh run over the same log")
+    first = replay.checksums(ground.settings)
+    for name in WORKERS:
+        ground.stack.stop(name)
+    return replay.replayed(ground.settings, ground.folder / "again", lambda _line: None, first=first)

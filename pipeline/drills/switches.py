@@ -52,11 +52,14 @@ class Slowness:
         return max(0.0, (self.factor - 1) * took) + self.seconds
 
 
-def arm(settings: Settings, name: str, point: Point) -> None:
-    """The process `name`, or the first of those that the pattern fits, ends when it reaches the point next; once."""
+def arm(settings: Settings, name: str, point: Point, number: signal.Signals = signal.SIGKILL) -> None:
+    """The process `name`, or the first of those that the pattern fits, ends (or what else the signal does) when it reaches
+    the point next; once."""
     folder = _folder(settings, "armed")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _file_name(Armed(name, point))).touch()
+    new = settings.run_dir / "drill" / f"{number.name}.new"
+    new.write_text(number.name)
+    new.replace(folder / _file_name(Armed(name, point)))
 
 
 def armed(settings: Settings) -> list[Armed]:
@@ -115,25 +118,24 @@ class Switches:
         return any(found.point == point and fnmatchcase(self.name, found.name) for _, found in _armed(self.settings))
 
     def reach(self, point: Point) -> None:
-        """Ends the process where the point is armed for it. Costs the listing of a folder."""
+        """Sends the process the signal that the point is armed with, if it is. Costs the listing of a folder."""
         for file, found in _armed(self.settings):
-            if found.point == point and fnmatchcase(self.name, found.name) and self._takes(file, point):
-                os.kill(os.getpid(), signal.SIGKILL)
+            if found.point == point and fnmatchcase(self.name, found.name) and (taken := self._take(file, point)):
+                os.kill(os.getpid(), signal.Signals[taken.read_text()])
 
     def slowness(self) -> Slowness | None:
         """None: at full speed."""
         found = _read(_slow_file(self.settings, self.name))
         return Slowness(**found) if found else None
 
-    def _takes(self, file: Path, point: Point) -> bool:
+    def _take(self, file: Path, point: Point) -> Path | None:
         told = _folder(self.settings, "fired")
         told.mkdir(exist_ok=True)
         try:
             # One system call takes the file away from all others and tells the drill: there is nothing between the two.
-            file.rename(told / f"{time.time_ns()}@{_slug(point)}@{self.name}@{os.getpid()}")
+            return file.rename(told / f"{time.time_ns()}@{_slug(point)}@{self.name}@{os.getpid()}")
         except FileNotFoundError:
-            return False
-        return True
+            return None
 
 
 def _slug(point: Point) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xmlrpc.client import Error as RpcError
 
-from pipeline.drills.oracles.positions import PositionsWatch
+from pipeline.drills.oracles.watch import PositionsWatch
 from pipeline.drills.told import Sample
 
 if TYPE_CHECKING:
@@ -37,10 +37,14 @@ class Watch:
         """Look at this process, too, which the supervisor does not know."""
         self._guests[name] = pid
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Look no more."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join(30)
+
+    def close(self) -> None:
+        self.stop()
         self.positions.close()
 
     def _run(self) -> None:

@@ -1,1 +1,12 @@
 """The fault matrix: every drill, by number, and the negative controls."""
+
+from pipeline.drills.drill import Drill
+from pipeline.drills.matrix import brokers, ceiling, clickhouse, controls, events, logs, processes, registry
+
+FAULTS: tuple[Drill, ...] = tuple(
+    sorted(
+        (drill for part in (processes, brokers, clickhouse, events, ceiling, logs, registry) for drill in part.DRILLS),
+        key=lambda drill: drill.number,
+    )
+)
+CONTROLS: tuple[Drill, ...] = controls.DRILLS

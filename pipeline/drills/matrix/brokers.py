@@ -12,10 +12,8 @@ def restarted(ground: Ground) -> None:
     """kill -9 once, SIGTERM once; the supervisor has it back."""
     for number in (signal.SIGKILL, signal.SIGTERM):
         ground.loaded()
-        before = ground.signal("broker", number)
-        ground.until(
-            "the broker has another process", lambda before=before: ground.stack.pids().get("broker") not in (None, before)
-        )  # type: ignore[misc]
+        before = ground.send("broker", number)
+        ground.restarted("broker", before)
         ground.broker_back()
         ground.progressed()
 
@@ -24,9 +22,9 @@ def frozen(ground: Ground) -> None:
     """It stands still, with all connections open."""
     for seconds in FROZEN_SECONDS:
         ground.loaded()
-        ground.signal("broker", signal.SIGSTOP)
+        ground.send("broker", signal.SIGSTOP)
         ground.hold(seconds)
-        ground.signal("broker", signal.SIGCONT)
+        ground.send("broker", signal.SIGCONT)
         ground.progressed()
 
 

@@ -1,6 +1,6 @@
 """100% poison: the ceiling trips, classify stands down loudly, nothing goes past it, and after the fix it goes on."""
 
-from itertools import count
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -20,14 +20,14 @@ def flood(ground: Ground) -> list[list[int]]:
     topic, partitions = topics_of(ground.settings).events.name, ground.settings.partitions
     offsets: list[list[int]] = [[] for _ in range(partitions)]
     producer = Producer({"bootstrap.servers": ground.settings.bootstrap, "linger.ms": 500, "batch.num.messages": 100_000})
+
+    def answered(error: Any, message: Any) -> None:
+        if error is None:
+            offsets[message.partition()].append(message.offset())
+
     for partition in range(partitions):
         for _ in range(POISON):
-            producer.produce(
-                topic,
-                b"no event",
-                partition=partition,
-                on_delivery=lambda error, message: error or offsets[message.partition()].append(message.offset()),
-            )
+            producer.produce(topic, b"no event", partition=partition, on_delivery=answered)
     require(producer.flush(30) == 0, "the poison was not taken")
     return [sorted(found) for found in offsets]
 
@@ -51,9 +51,9 @@ def all_poison(ground: Ground) -> None:
     took = ground.until("both stand down", lambda: not set(CLASSIFY) & set(ground.stack.pids()))
     ground.hold(STANDS_SECONDS)
     require(not set(CLASSIFY) & set(ground.stack.pids()), "a worker that stood down is up again")
-    reached = ground.watch.positions.next_offsets()
+    reached = ground.watch.positions.reached()
     said = [line for name in CLASSIFY for line in ground.log(name).splitlines() if "in a row are invalid" in line]
-    past = [f"partition {p}: {reached[p]} > {limit}" for p, limit in zip(count(), limits) if reached[p] > limit]
+    past = [f"partition {p}: {reached[p]} > {limit}" for p, limit in enumerate(limits) if reached[p] > limit]
     ground.verdicts.append(
         Verdict(
             "ceiling",

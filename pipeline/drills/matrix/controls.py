@@ -3,22 +3,21 @@
 import signal
 
 from pipeline.drills.drill import COPIES, Drill, Load
-from pipeline.drills.ground import CLASSIFY, Ground
+from pipeline.drills.ground import Ground
 from pipeline.drills.matrix.events import nothing
-from pipeline.drills.switches import arm, fired
+from pipeline.drills.switches import fired
 
-MEETINGS = 3
+MEETINGS, ZOMBIE_SECONDS = 3, 12.0
 
 
 def zombie_meets_writer(ground: Ground) -> None:
     """A worker is stopped with a record in its hands, and sends it when others have written at its place."""
     for _ in range(MEETINGS):
-        name = ground.random.choice(CLASSIFY)
-        arm(ground.settings, name, "after decide", signal.SIGSTOP)
-        ground.until(f"{name} stands before an append", lambda name=name: fired(ground.settings, name) is not None)  # type: ignore[misc]
-        ground.say("fault", f"{name} is stopped with a record in its hands")
-        ground.hold(12.0)
-        ground.signal(name, signal.SIGCONT)
+        with ground.trap("classify*", "after decide", signal.SIGSTOP):
+            pass
+        name = fired(ground.settings)[-1].name
+        ground.hold(ZOMBIE_SECONDS)
+        ground.send(name, signal.SIGCONT)
         ground.hold(3.0)
 
 
@@ -26,9 +25,8 @@ def ends_after_commit(ground: Ground) -> None:
     """The store ends where it has just committed, again and again."""
     for _ in range(MEETINGS):
         before = {"store": ground.pid("store")}
-        arm(ground.settings, "store", "store after commit")
-        ground.until("the store ends", lambda: fired(ground.settings, "store") is not None)
-        ground.say("fault", "the store ended itself after a commit")
+        with ground.trap("store", "store after commit"):
+            pass
         ground.back("store", than=before)
         ground.progressed(2_000)
 
@@ -59,7 +57,7 @@ DRILLS = (
         103,
         "at-ignored",
         "Control: `at` ignored",
-        "writers take any offset for the one they expected, readers take every record for valid; a worker is stopped before an "
+        "writers take any offset for the one they expected, readers every record for valid; a worker is stopped before an "
         "append and sends it when others have written at its place",
         zombie_meets_writer,
         Load(seconds=60),

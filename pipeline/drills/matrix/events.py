@@ -96,7 +96,7 @@ def too_slow(ground: Ground) -> None:
     """Before the spike each fetch begins to take a second longer; after it all is as before."""
     ground.until("the load is under way", lambda: ground.second() >= 15)
     for name in CLASSIFY:
-        slow(ground.settings, name, SLOW_SECONDS_A_FETCH)
+        slow(ground.settings, name, seconds=SLOW_SECONDS_A_FETCH)
     ground.say("fault", f"classify takes {SLOW_SECONDS_A_FETCH:.0f} s longer for each fetch of a partition")
     ground.until("the spike is over", lambda: ground.second() >= 45)
     seen = ground.watch.positions
@@ -106,7 +106,7 @@ def too_slow(ground: Ground) -> None:
     require(behind > 10_000, f"classify was only {behind:,} events behind: the spike was no spike, or it was not slow")
     assert seen.produced is not None
     for name in CLASSIFY:
-        slow(ground.settings, name, 0.0)
+        slow(ground.settings, name)
     ground.say("fault", "classify is as fast as before")
 
 

@@ -7,9 +7,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from pipeline import admin
+from pipeline.drills.crash_points import STAGES
 from pipeline.drills.drill import Drill, Load
 from pipeline.drills.ground import CLASSIFY, Ground
-from pipeline.drills.matrix.side import STAGES, Case, Side, loud
+from pipeline.drills.matrix.side import Case, Side, loud
 from pipeline.errors import Exit
 from pipeline.settings import Settings
 from pipeline.topics import Topic, group_of, topics_of
@@ -156,7 +157,6 @@ def damaged(ground: Ground) -> None:
     cases += [side.refused("a bit of plays flipped", stage, r"damaged|[Cc]hecksum|CRC") for stage in ("classify", "store")]
     side = sides["bit-source"]
     flipped(side, topics_of(side.settings).events)
-    admin.delete_topics(side.settings.model_copy(update={"run": "nobody"}))
     cases.append(side.refused("a bit of playback-events flipped", "classify", r"damaged", (Exit.STAY_DOWN, Exit.RESTART)))
     ground.verdicts.append(loud("damage", cases))
 
@@ -166,8 +166,8 @@ DRILLS = (
         14,
         "offsets-reset",
         "Offsets reset; retention ahead of its readers",
-        "the committed offsets of each group set to the earliest, the latest and the middle while its processes are down; in "
-        "runs of their own retention passes what classify has read, and what the store has read",
+        "the committed offsets of each group set to the earliest, the latest and the middle while its processes are down; "
+        "in runs of their own retention passes what classify has read, and what the store has read",
         resets,
         Load(rate=1_200, seconds=150),
         silent=25,
@@ -176,8 +176,8 @@ DRILLS = (
         15,
         "damaged-logs",
         "plays or the source topic cut, damaged, made anew",
-        "in runs of their own: plays cut, made anew, with a forged record, with a flipped bit; playback-events made anew, with a "
-        "flipped bit",
+        "in runs of their own: plays cut, made anew, with a forged record, with a flipped bit; playback-events made anew, "
+        "with a flipped bit",
         damaged,
         Load(rate=300, seconds=120),
     ),

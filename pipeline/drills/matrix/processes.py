@@ -2,10 +2,9 @@
 
 import signal
 
-from pipeline.drills.crash_points import CLASSIFY_POINTS
+from pipeline.drills.crash_points import POINTS_OF
 from pipeline.drills.drill import COPIES, Drill, Load
-from pipeline.drills.ground import CLASSIFY, WORKERS, Ground, require
-from pipeline.drills.switches import arm, fired
+from pipeline.drills.ground import CLASSIFY, WORKERS, Ground
 
 POISON_AND_COPIES = {"duplicates": COPIES, "lateness": {"late": 0.01}, "poison": 0.02}
 ZOMBIE_SECONDS = 14.0
@@ -15,20 +14,15 @@ STORM_JOINS = 20
 
 def crash_points(ground: Ground) -> None:
     """Whichever of the two workers reaches the point first kills itself there, for each point in turn."""
-    for point in CLASSIFY_POINTS:
+    for point in POINTS_OF["classify"]:
         ground.loaded()
-        arm(ground.settings, "classify", point)
-        ground.say("fault", f"armed: kill -9 {point}")
-        before = {name: ground.pid(name) for name in CLASSIFY}
-        if point == "during restore":
-            victim = ground.random.choice(CLASSIFY)
-            ground.kill(victim)
-        elif point == "during revoke":
-            ground.start_again(ground.random.choice(CLASSIFY))
-        ground.until(f"a worker ends {point}", lambda point=point: fired(ground.settings, "classify", point) is not None)  # type: ignore[misc]
-        ground.say("seen", f"a worker ended itself {point}")
-        ground.until("both are back", lambda: all(ground.ready(name) for name in CLASSIFY))
-        require(any(ground.pid(name) != before[name] for name in CLASSIFY), f"nobody ended {point}")
+        with ground.trap("classify*", point):
+            if point == "during restore":
+                ground.kill(ground.random.choice(CLASSIFY))
+            elif point == "during revoke":
+                ground.stop(last := ground.random.choice(CLASSIFY))
+                ground.stack.start(last)
+        ground.back(*CLASSIFY)
         ground.progressed()
 
 
@@ -37,7 +31,7 @@ def asked_to_end(ground: Ground) -> None:
     for names in (*((name,) for name in WORKERS), WORKERS):
         ground.loaded()
         for name in names:
-            ground.signal(name, signal.SIGTERM)
+            ground.send(name, signal.SIGTERM)
         took = ground.until("they ended", lambda names=names: not set(names) & set(ground.stack.pids()), 20)  # type: ignore[misc]
         ground.say("seen", f"{', '.join(names)} ended within {took:.1f} s")
         ground.start(*names)
@@ -48,9 +42,9 @@ def zombies(ground: Ground) -> None:
     """Each classify worker is stopped for longer than its session, loses its partitions, and wakes up in their midst."""
     for name in ground.random.sample(CLASSIFY, 2):
         ground.loaded()
-        ground.signal(name, signal.SIGSTOP)
+        ground.send(name, signal.SIGSTOP)
         ground.hold(ZOMBIE_SECONDS)
-        ground.signal(name, signal.SIGCONT)
+        ground.send(name, signal.SIGCONT)
         ground.progressed()
 
 
@@ -83,13 +77,12 @@ def rank_and_store(ground: Ground) -> None:
         ground.back(first, second, than=before)
         ground.progressed()
     ground.loaded()
-    arm(ground.settings, "rank", "rank before provisional sent", signal.SIGSTOP)
-    ground.until("rank stands before a provisional list", lambda: fired(ground.settings, "rank") is not None)
-    ground.say("fault", "rank is stopped with a provisional list in its hands")
+    with ground.trap("rank", "rank before provisional sent", signal.SIGSTOP):
+        pass
     guest = ground.join("rank", "rank-2")
     ground.until("another rank has its place", lambda: ground.joined("rank-2", guest))
     ground.progressed(10 * 500)
-    ground.signal("rank", signal.SIGCONT)
+    ground.send("rank", signal.SIGCONT)
     ground.progressed()
     guest.send_signal(signal.SIGTERM)
     ground.progressed()
@@ -100,7 +93,7 @@ DRILLS = (
         1,
         "crash-points",
         "kill -9 of classify at named points",
-        f"kill -9 of classify {'; '.join(CLASSIFY_POINTS)}",
+        f"kill -9 of classify {'; '.join(POINTS_OF['classify'])}",
         crash_points,
         Load(rate=1_500, seconds=130, scenario=POISON_AND_COPIES),
         silent=20,

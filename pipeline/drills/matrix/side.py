@@ -1,15 +1,15 @@
-"""Runs beside the drill's own, on the same broker: they are damaged on purpose, and whoever reads them must refuse loudly."""
+"""Runs beside the drill's own, on the same broker: damaged on purpose, and whoever reads them must refuse loudly."""
 
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.drills.crash_points import STAGES, Stage
 from pipeline.drills.drill import COPIES
 from pipeline.drills.ground import Ground
-from pipeline.drills.oracles.positions import PositionsWatch
+from pipeline.drills.oracles.watch import PositionsWatch
 from pipeline.drills.told import Verdict
 from pipeline.errors import Exit
 from pipeline.settings import Settings
@@ -19,7 +19,6 @@ from producers.scenarios.model import Scenario
 
 EVENTS = 5_000
 SECONDS = 60.0
-STAGES = ("classify", "rank", "store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +49,11 @@ class Side:
         else:
             produce(self.settings, scenario)
 
-    def start(self, *stages: str) -> None:
+    def start(self, *stages: Stage) -> None:
         for stage in stages:
-            self.guests[stage] = self.ground.join(stage, self._process(stage), self.settings)
+            self.guests[stage] = self.ground.join(stage, stage, self.settings)
 
-    def work(self, *stages: str) -> None:
+    def work(self, *stages: Stage) -> None:
         """Let these stages do all there is to do, then end them in order. Verified, where all are named."""
         self.start(*stages)
         watch = PositionsWatch(self.settings)
@@ -72,7 +71,7 @@ class Side:
             raise AssertionError(f"{self.name}: {found.sentence} before it was damaged")
         self.end(*stages)
 
-    def end(self, *stages: str) -> None:
+    def end(self, *stages: Stage) -> None:
         """SIGTERM, and wait."""
         for stage in stages:
             self.guests[stage].send_signal(signal.SIGTERM)
@@ -82,7 +81,7 @@ class Side:
             except subprocess.TimeoutExpired:
                 self.guests[stage].kill()
 
-    def refused(self, damage: str, stage: str, pattern: str, codes: Iterable[int] = (Exit.STAY_DOWN,)) -> Case:
+    def refused(self, damage: str, stage: Stage, pattern: str, codes: Iterable[int] = (Exit.STAY_DOWN,)) -> Case:
         """Start the stage, unless it runs; it must end with one of these codes and a sentence that fits the pattern."""
         if stage not in self.guests or self.guests[stage].poll() is not None:
             self.start(stage)
@@ -91,14 +90,11 @@ class Side:
         except subprocess.TimeoutExpired:
             code = None
             self.guests[stage].kill()
-        said = said_last(self.ground.log_of(self.settings, self._process(stage)))
+        said = said_last(self.ground.log_of(self.settings, stage))
         holds = code in set(codes) and re.search(pattern, said) is not None
         outcome = f"exit {int(code)}" if code is not None else f"still up after {SECONDS:.0f} s"
         self.ground.say("seen", f"{self.name}: {stage}: {outcome}")
         return Case(damage, stage, holds, f"{outcome}, {said[:300]}")
-
-    def _process(self, stage: str) -> str:
-        return stage
 
 
 def said_last(log: str) -> str:
@@ -114,8 +110,3 @@ def loud(name: str, cases: Iterable[Case]) -> Verdict:
     wrong = [case for case in every if not case.holds]
     told = "; ".join(f"{case.damage}: {case.stage} {case.said}" for case in wrong or every)
     return Verdict(name, not wrong, told, {"refused": len(every) - len(wrong), "of": len(every)})
-
-
-def settled(seconds: float = 1.0) -> None:
-    """Deletions reach the broker's files a little later than its answer."""
-    time.sleep(seconds)

@@ -122,6 +122,11 @@ class PositionsWatch:
                 self.produced = self.applied = self.stored = None
             self._judge_sink()
 
+    def reached(self) -> dict[int, int]:
+        """Partition → the source offset after the last one that has an outcome."""
+        with self._lock:
+            return dict(self._reach.next)
+
     def verdict(self, resets: Sequence[int] = ()) -> Verdict:
         """What was seen, after one look more. `resets`: epoch ms at which the drill itself moved committed offsets."""
         self.look()
