@@ -72,8 +72,8 @@ def samples(made: random.Random, happened: tuple[Moment, ...], rate: int = 20_00
         memory |= {"rank": 150, "store": 420 + (produced - stored) // 900}
         if quiet:
             del memory["classify-1"]
-        known = (None, None, None) if silent_broker else (produced, applied, stored)
-        taken.append(Sample(second + made.random() / 50, *known, memory))
+        sample = Sample(second + made.random() / 50, produced, applied, stored, memory)
+        taken.append(replace(sample, produced=None, applied=None, stored=None) if silent_broker else sample)
     return tuple(taken)
 
 
