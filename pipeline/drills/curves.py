@@ -12,8 +12,10 @@ from pipeline.drills.told import Kind, Result, Sample
 
 WIDTH, HEIGHT = 1000, 100
 _TICKS = 6
-_ROOM_PERCENT = 2.5
-"""Between two labels; a label with less is left out, its line stays."""
+_LETTER_PERCENT = 2.0
+"""Of the width, on a phone; a label that would lie on another is left out, its line stays."""
+TURN_PERCENT = 90
+"""From here on, a label stands before its line."""
 
 Values = list[float | None]
 
@@ -114,13 +116,16 @@ def _path(seconds: Sequence[float], values: Values, begin: float, end: float, to
 def _marks(result: Result, begin: float, end: float) -> tuple[Mark, ...]:
     """Vertical lines: faults by their number, phases by their name, other things unnamed."""
     marks, number, past = [], 0, {"fault": -math.inf, "phase": -math.inf}
-    for moment in result.moments:
+    for moment in sorted(result.moments, key=lambda moment: moment.second):
         percent, label = min(max((moment.second - begin) / (end - begin), 0), 1) * 100, ""
         if moment.kind == "fault":
             number += 1
-        if moment.kind != "seen" and percent >= past[moment.kind]:
-            label = str(number) if moment.kind == "fault" else moment.what.split(maxsplit=1)[0][:12]
-            past[moment.kind] = percent + _ROOM_PERCENT * (1 if moment.kind == "fault" else len(label) / 1.5)
+        if moment.kind != "seen":
+            text = str(number) if moment.kind == "fault" else (moment.what.split() or ["?"])[0][:12]
+            room = _LETTER_PERCENT * len(text) + 0.5
+            left = percent - room if percent > TURN_PERCENT and moment.kind == "phase" else percent
+            if left >= past[moment.kind]:
+                label, past[moment.kind] = text, left + room
         marks.append(Mark(percent, moment.kind, label))
     return tuple(marks)
 

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.drills import readings
-from pipeline.drills.curves import HEIGHT, WIDTH, Chart, charts
+from pipeline.drills.curves import HEIGHT, TURN_PERCENT, WIDTH, Chart, charts
 from pipeline.drills.told import Moment, Result
 
 SCHEMA = 1
@@ -104,6 +104,7 @@ def _html(results: Sequence[Result], document: dict[str, Any]) -> str:
         failed=[section for section in sections if not section.result.passed],
         width=WIDTH,
         height=HEIGHT,
+        turn=TURN_PERCENT,
     )
 
 
