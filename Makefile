@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up drill-store-away bench-merge lock clean
+.PHONY: help setup demo test lint up drills drill-store-away bench-merge lock clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -30,6 +30,9 @@ lint: setup  ## ruff, mypy --strict, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+drills: setup  ## every fault of the matrix and the negative controls, judged; about 50 minutes, SEED=1
+	@$(BIN)/listening drill run all --seed $(or $(SEED),1)
 
 drill-store-away: setup  ## ClickHouse away for a minute at 20,000 events/s: memory, lag, exactness
 	@$(BIN)/python -m pytest tests/drills/test_store_away.py -m drill -s

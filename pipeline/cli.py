@@ -11,6 +11,7 @@ from pipeline.commands import (
     dedup,
     dlq,
     doctor,
+    drill,
     export,
     merge,
     produce,
@@ -139,6 +140,7 @@ app.add_typer(dedup.app, rich_help_panel=EXPLORE)
 app.command("story", rich_help_panel=EXPLORE)(dedup.event)
 app.add_typer(dlq.app, rich_help_panel=EXPLORE)
 app.command("doctor", rich_help_panel=CHECK)(doctor.doctor)
+app.add_typer(drill.app, rich_help_panel=CHECK)
 app.add_typer(schemas.app, rich_help_panel=TOOLS)
 app.command("repartition", rich_help_panel=TOOLS)(repartition.repartition)
 app.command("export", rich_help_panel=EXPLORE)(export.export)

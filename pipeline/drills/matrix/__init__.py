@@ -1,7 +1,7 @@
 """The fault matrix: every drill, by number, and the negative controls."""
 
 from pipeline.drills.drill import Drill
-from pipeline.drills.matrix import brokers, ceiling, clickhouse, controls, events, logs, processes, registry
+from pipeline.drills.matrix import brokers, ceiling, clickhouse, controls, events, logs, processes, registry, short
 
 FAULTS: tuple[Drill, ...] = tuple(
     sorted(
@@ -10,3 +10,5 @@ FAULTS: tuple[Drill, ...] = tuple(
     )
 )
 CONTROLS: tuple[Drill, ...] = controls.DRILLS
+SHORT: tuple[Drill, ...] = short.DRILLS
+"""What `make test` runs of them."""
