@@ -34,8 +34,8 @@ DRILLS = (
         0,
         "short",
         "Some of faults 1, 3, 6, 7, 9 and 12 in one",
-        "kill -9 of classify at three points, a zombie, ClickHouse away, answers lost; three records in ten are copies, one in "
-        "twenty is poison",
+        "kill -9 of classify at three points, a zombie, ClickHouse away, answers lost; three records in ten are copies, one "
+        "in twenty is poison",
         some_of_all,
         Load(
             rate=1_000,
