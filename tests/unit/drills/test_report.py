@@ -234,7 +234,7 @@ def test_faults_are_lines_at_their_second_by_number() -> None:
         Moment(2.02, "fault", "kill"),
         Moment(3, "seen", "up"),
     )
-    drill = replace(seen(*[(0, 0, 0)] * 5), moments=happened)
+    drill = replace(seen(*[(0, 0, 0)] * 5), moments=happened[::-1])  # numbered by time, whatever the order told
     marks = [(mark.percent, mark.kind, mark.label) for mark in charts(drill)[0].marks]
     assert marks == [(0, "phase", "load"), (50, "fault", "1"), (50.5, "fault", ""), (75, "seen", "")]
 
