@@ -55,6 +55,7 @@ def commit_of(raw: Raw) -> Commit | None:
         raise ValueError(f"{TOPIC} holds a commit of version {version} at offset {raw.offset}")
     at = 10 + (4 if version >= 3 else 0)  # the leader epoch
     metadata, at = _compact_text(raw.value, at) if version >= 4 else _text(raw.value, at)
+    metadata = metadata.rstrip("\0")  # confluent-kafka sends the end of its string, too
     return Commit(group, topic, partition, offset, metadata, struct.unpack_from(">q", raw.value, at)[0])
 
 

@@ -10,6 +10,7 @@ from pipeline.drills.oracles.batches import Batch, batch_of
 from pipeline.drills.oracles.commits import Commit, commits
 from pipeline.drills.oracles.reading import Raw, ends_of, records
 from pipeline.drills.told import Verdict
+from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from pipeline.store.ask import rows
 from pipeline.topics import group_of, topics_of
@@ -50,15 +51,19 @@ class Reach:
 def positions(settings: Settings, *, resets: Sequence[int] = ()) -> Verdict:
     """Judge a run that is drained and whose store answers; nothing of `plays` may have been deleted.
 
-    `resets`: epoch ms at which the drill itself moved committed offsets. Raises as `records`, UnavailableError without a
-    store.
+    `resets`: epoch ms at which the drill itself moved committed offsets. Raises as `records`.
     """
     history = list(commits(settings, [group_of(settings, stage) for stage in STAGES]))
     reach = Reach()
     for raw in records(settings, topics_of(settings).plays.name):
         reach.add(raw)
-    stored = {int(row["p"]): int(row["next"]) for row in rows(settings, STORED)}
-    wrong = reach.gaps + went_back(history, resets) + _ahead(settings, history, reach, stored)
+    wrong = reach.gaps + went_back(history, resets)
+    stored: dict[int, int] | None = None
+    try:
+        stored = {int(row["p"]): int(row["next"]) for row in rows(settings, STORED)}
+    except UnavailableError as error:
+        wrong.append(f"what the store holds is not known ({error})")
+    wrong += _ahead(settings, history, reach, stored)
     made = [commit for commit in history if commit.offset is not None]
     figures: dict[str, int | float | str] = {
         **{f"{stage}_commits": sum(c.group == group_of(settings, stage) for c in made) for stage in STAGES},
@@ -102,7 +107,7 @@ def went_back(history: Iterable[Commit], resets: Sequence[int]) -> list[str]:
     return found
 
 
-def _ahead(settings: Settings, history: Iterable[Commit], reach: Reach, stored: Mapping[int, int]) -> list[str]:
+def _ahead(settings: Settings, history: Iterable[Commit], reach: Reach, stored: Mapping[int, int] | None) -> list[str]:
     last = {commit.place: commit for commit in history}
     topics = topics_of(settings)
     known = {topic.name: ends_of(settings, topic.name) for topic in topics.all()}
@@ -118,7 +123,7 @@ def _ahead(settings: Settings, history: Iterable[Commit], reach: Reach, stored: 
         if commit.group == group_of(settings, "classify") and (sentence := ahead_of_plays(commit, reach.next)):
             found.append(sentence)
         if commit.group == group_of(settings, "sink") and commit.topic == topics.plays.name:
-            found += filter(None, [ahead_of_store(commit, stored)])
+            found += filter(None, [None if stored is None else ahead_of_store(commit, stored)])
             below = [b.last + 1 for b in reach.batches if b.partition == commit.partition and b.offset < commit.offset]
             if commit.metadata and next_source(commit) != max(below, default=0):
                 found.append(f"{who} with next source offset {commit.metadata}, by the log it is {max(below, default=0)}")
