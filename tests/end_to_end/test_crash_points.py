@@ -22,11 +22,12 @@ AT_FIRST = ("store", "rank", "classify", "classify-2")
 SECONDS_A_FETCH = 0.4
 
 ROUNDS: tuple[dict[str, Point], ...] = (
-    {"classify": "after fetch", "classify-2": "after decide", "store": "store after insert before commit"},
-    {"classify": "after append sent", "classify-2": "after append acked", "rank": "rank after announce"},
-    {"classify": "before ack", "classify-2": "after commit", "store": "store after commit"},
+    {"store": "store after insert before commit", "classify": "after fetch", "classify-2": "after decide"},
+    {"rank": "rank after announce", "classify": "after append sent", "classify-2": "after append acked"},
+    {"store": "store after commit", "classify": "before ack", "classify-2": "after commit"},
     {"rank": "rank after final sent", "classify": "during a dead-letter write"},
 )
+"""One after the other, classify last: no row comes and no list is final while partitions are nobody's."""
 WHILE_PARTITIONS_MOVE: dict[str, Point] = {"classify": "during revoke", "classify-2": "during restore"}
 
 
@@ -59,7 +60,7 @@ def test_a_process_killed_at_each_crash_point_comes_back_and_the_result_is_exact
         workers = Workers(run)
         workers.start(*AT_FIRST)
         for points in ROUNDS:
-            for name, point in points.items():  # one after the other: no list is final while partitions are nobody's
+            for name, point in points.items():
                 arm(settings, name, point)
                 workers.wait_until_ended_at(name, point)
             workers.start(*points)
