@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pipeline.drills.front_process import Front, front
 from pipeline.errors import UnavailableError
 from pipeline.settings import load
 from pipeline.store import migrate
 from pipeline.store.client import Pool
 from pipeline.store.tables import SCHEMAS, rows_of
 from pipeline.store.writer import ClickHouseWriter, MemoryWriter, Writer
-from pipeline.drills.front_process import Front, front
 
 _runs = itertools.count(1)
 IDENTITY = {"plays": ("source_partition", "source_offset"), "artists": ("artist_id",)}

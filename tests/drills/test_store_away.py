@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pipeline.admin import ensure_topics
+from pipeline.drills.front_process import front
 from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from pipeline.store import ask
@@ -23,7 +24,6 @@ from tests.conftest import settings_env
 from tests.drills.memory import child_running, watching
 from tests.end_to_end.processes import processes, wait_for
 from tests.end_to_end.test_store import varied
-from pipeline.drills.front_process import front
 
 ROOT = Path(__file__).parents[2]
 RATE = 20_000

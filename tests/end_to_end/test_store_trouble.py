@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from pipeline.admin import ensure_topics
+from pipeline.drills.front_process import Front, front
 from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from pipeline.store import ask
@@ -33,7 +34,6 @@ from tests.end_to_end.test_store import (
     varied,
     wait_until,
 )
-from pipeline.drills.front_process import Front, front
 from tests.unit.store.made import T0, artist, counts, play, plays, top
 
 MORE = 40
