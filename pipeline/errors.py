@@ -33,6 +33,14 @@ class RefusedError(ListeningError):
     exit_code = Exit.STAY_DOWN
 
 
+def damaged(topic: str, partition: int, what: str) -> RefusedError:
+    """The error for a log whose bytes are not those that the broker once accepted."""
+    return RefusedError(
+        f"{topic} partition {partition} is damaged: {what}; nothing from there on can be trusted: restore the broker's disk "
+        "from a copy, or start a new run (LISTENING_RUN)"
+    )
+
+
 class UnavailableError(ListeningError):
     """Something that should answer does not: broker, store, registry, network."""
 

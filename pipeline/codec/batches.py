@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.record.util import calc_crc32c
 
-from pipeline.errors import UnavailableError
+from pipeline.errors import RefusedError
 
 # base offset, length, leader epoch, magic, crc, attributes, last offset delta, base and max timestamp, producer id,
 # producer epoch, base sequence, count
@@ -67,8 +67,8 @@ class Batch:
 def walk(data: bytes) -> list[Batch]:
     """The complete batches in fetched bytes; a cut one at the end is left for the next fetch.
 
-    Raises UnavailableError where a checksum does not fit or the format is older than v2: the bytes aren't what the broker
-    accepted, so nothing after them may be trusted either.
+    Raises RefusedError where a checksum does not fit or the format is older than v2: the bytes aren't what the broker
+    accepted, and asking for them again brings the same, so nothing after them may be trusted either.
     """
     batches: list[Batch] = []
     view = memoryview(data)
@@ -81,10 +81,10 @@ def walk(data: bytes) -> list[Batch]:
         if following > end:
             break
         if magic != 2:
-            raise UnavailableError(f"the batch at offset {base} has record format v{magic}, only v2 is read")
+            raise RefusedError(f"the batch at offset {base} has record format v{magic}, only v2 is read")
         raw = bytes(view[position:following])
         if calc_crc32c(raw[_CRC_FROM:]) != crc:
-            raise UnavailableError(f"the batch at offset {base} is damaged: its checksum does not fit")
+            raise RefusedError(f"the batch at offset {base} is damaged: its checksum does not fit")
         batches.append(Batch(base, base + last_delta, count, base_ts, max_ts, attributes, raw))
         position = following
     return batches

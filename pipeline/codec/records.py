@@ -18,7 +18,7 @@ from pipeline.codec.event_columns import EVENT_FIELDS, FRAME_SCHEMA
 from pipeline.codec.event_fields import NotAnEventError, decode_event, read_long
 from pipeline.codec.headers import TICK_HEADER
 from pipeline.codec.known import Known, UndecidedSchemasError
-from pipeline.errors import UnavailableError
+from pipeline.errors import RefusedError
 
 _TICK_DIGITS = 18
 EARLIEST_MS = 946_684_800_000
@@ -71,7 +71,7 @@ class Read:
 def kafka_records(batch: Batch) -> list[Any]:
     """aiokafka's records of one batch: offset, timestamp, key, value, headers.
 
-    Raises UnavailableError where the body is no sequence of records, which the broker would not have taken: nothing in it
+    Raises RefusedError where the body is no sequence of records, which the broker would not have taken: nothing in it
     may be trusted.
     """
     try:
@@ -81,7 +81,7 @@ def kafka_records(batch: Batch) -> list[Any]:
             # The broker doesn't look at header names, aiokafka wants UTF-8.
             return list(tolerant_records(batch))
     except (KafkaError, ValueError, IndexError, struct.error, RuntimeError, cramjam.DecompressionError) as error:
-        raise UnavailableError(f"the batch at offset {batch.base} is damaged: {error!r}") from error
+        raise RefusedError(f"the batch at offset {batch.base} is damaged: {error!r}") from error
 
 
 def _strict_records(batch: Batch) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka.consumer import fetcher
 
 from pipeline.codec.batches import Batch, walk
-from pipeline.errors import UnavailableError
+from pipeline.errors import RefusedError, damaged
 from pipeline.faustlib.exit import fail
 
 
@@ -35,17 +35,18 @@ class Fetch:
 
 
 class _RawRecords:
-    """In place of `MemoryRecords`: the complete batches of a fetch."""
+    """In place of `MemoryRecords`: the complete batches of a fetch, or why they can't be had."""
 
     def __init__(self, data: bytes) -> None:
-        self._size = len(data)
+        self._size, self.damage = len(data), ""
+        self.batches: list[Batch] = []
         try:
             self.batches = walk(data)
-        except UnavailableError as error:
-            fail(error)  # in aiokafka's own task, where an exception would end the fetching and nobody would hear of it
+        except RefusedError as error:
+            self.damage = str(error)  # of which partition, `_WholePartition` is told
 
     def has_next(self) -> bool:
-        return bool(self.batches)
+        return bool(self.batches or self.damage)
 
     def size_in_bytes(self) -> int:
         return self._size
@@ -55,6 +56,9 @@ class _WholePartition:
     """In place of `PartitionRecords`: an iterator of one item, the fetch."""
 
     def __init__(self, tp: Any, records: _RawRecords, _aborted: Any, fetch_offset: int, *_unused: Any) -> None:
+        if records.damage:
+            # In aiokafka's own task, where an exception would end the fetching and nobody would hear of it.
+            fail(damaged(tp.topic, tp.partition, records.damage))
         following = max(fetch_offset, records.batches[-1].last + 1)
         self._fetch: Fetch | None = Fetch(tp.topic, tp.partition, fetch_offset, following, records.batches)
         self.next_fetch_offset = fetch_offset  # compared with the position before anything is handed over

@@ -9,7 +9,7 @@ import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.codec.headers import RawHeaders, headers_of
-from pipeline.errors import RefusedError, UnavailableError
+from pipeline.errors import RefusedError, UnavailableError, damaged
 
 TIMEOUT_S = 30.0
 _FIRST_LOOK, _FARTHER = 4, 16  # records: those of `plays` may have megabytes
@@ -78,7 +78,8 @@ class LogReader:
         raise AssertionError("unreachable: the last attempt raises")
 
     def read(self, topic: str, partition: int, start: int, stop: int) -> Iterator[Record]:
-        """The records with start <= offset < stop. Raises UnavailableError, or CutError where `start` is gone."""
+        """The records with start <= offset < stop. Raises UnavailableError, CutError where `start` is gone,
+        RefusedError where the log is damaged."""
         if start >= stop:
             return
         self._consumer.assign([TopicPartition(topic, partition, start)])
@@ -93,6 +94,8 @@ class LogReader:
                         return
                     if failure.code() in (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET):
                         raise CutError(f"{topic} partition {partition}: offset {start} is gone, the log was cut")
+                    if failure.code() == KafkaError._BAD_MSG:
+                        raise damaged(topic, partition, failure.str())
                     raise UnavailableError(f"{topic} partition {partition}: {failure.str()}")
                 offset = message.offset()
                 if offset >= stop:
@@ -139,6 +142,7 @@ def log_reader(bootstrap: str, fetch_bytes: int = 16 << 20) -> Iterator[LogReade
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
             "isolation.level": "read_uncommitted",
+            "check.crcs": True,
             "fetch.message.max.bytes": fetch_bytes,
             "queued.max.messages.kbytes": 4 * fetch_bytes >> 10,
         }

@@ -9,7 +9,7 @@ import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.codec.headers import headers_of
-from pipeline.errors import RefusedError, UnavailableError
+from pipeline.errors import RefusedError, UnavailableError, damaged
 from pipeline.settings import Settings
 from pipeline.store.positions import Committed
 from pipeline.store.records import Record
@@ -44,6 +44,7 @@ class TopicConsumer:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
                 "isolation.level": "read_uncommitted",
+                "check.crcs": True,
                 # What may wait in memory, decompressed; a record that is larger still comes, alone.
                 "fetch.message.max.bytes": 1 << 20,
                 "fetch.max.bytes": 4 << 20,
@@ -107,7 +108,7 @@ class TopicConsumer:
     def poll(self, seconds: float) -> Record | str | None:
         """The next record; None: there was none in time; a text: what keeps Kafka from answering just now.
 
-        Raises RefusedError where the next record is gone, or the topic.
+        Raises RefusedError where the next record is gone, or damaged, or the topic is gone.
         """
         self._heard = None
         message = self._consumer.poll(seconds)
@@ -124,6 +125,8 @@ class TopicConsumer:
             )
         if error.code() in NO_TOPIC:
             raise RefusedError(f"{self.topic.name} was deleted: start a new run by LISTENING_RUN")
+        if error.code() == KafkaError._BAD_MSG:  # librdkafka passes it over: what follows would be stored without it
+            raise damaged(self.topic.name, message.partition(), error.str())
         if error.fatal():
             raise UnavailableError(f"{self.topic.name}: {error.str()}")
         return str(error.str())

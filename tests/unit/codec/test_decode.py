@@ -16,7 +16,7 @@ from pipeline.codec.decode import Decoded, decode
 from pipeline.codec.ids import join_ids
 from pipeline.codec.known import embedded
 from pipeline.codec.records import kafka_records, tolerant_records
-from pipeline.errors import UnavailableError
+from pipeline.errors import RefusedError
 from tests.unit.batches import NOON, Item, batch_bytes, body_of, event, framed, record, resealed, tick
 
 AHEAD = 600_000
@@ -119,7 +119,7 @@ def columns_of(raw: bytes) -> pl.DataFrame:
 def outcome_of(raw: bytes, *, fast: bool) -> Any:
     try:
         decoded = decode(walk(raw), 0, 0, 1, AHEAD, fast=fast)
-    except UnavailableError:
+    except RefusedError:
         return "damaged"
     return decoded
 
@@ -232,7 +232,7 @@ def test_every_record_of_a_transaction_is_refused() -> None:
 
 
 def test_a_damaged_checksum_is_an_error_and_a_cut_batch_is_left_for_the_next_fetch() -> None:
-    with pytest.raises(UnavailableError, match="checksum"):
+    with pytest.raises(RefusedError, match="checksum"):
         walk(SMALL[:-1] + bytes([SMALL[-1] ^ 1]))
     assert walk(SMALL[:-1]) == []
     assert len(walk(SMALL + SMALL[:-1])) == 1

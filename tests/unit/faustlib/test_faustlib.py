@@ -56,13 +56,15 @@ def test_a_damaged_fetch_ends_the_process_instead_of_the_fetching() -> None:
     code = """
 from pipeline.faustlib import fetch
 from aiokafka.consumer import fetcher
+from faust.types import TP
 from tests.unit.batches import batch_bytes, event, record
 fetch.install()
 raw = batch_bytes([record(event(1))])
-fetcher.MemoryRecords(raw[:-1] + bytes([raw[-1] ^ 1]))
+fetcher.PartitionRecords(TP("events", 3), fetcher.MemoryRecords(raw[:-1] + bytes([raw[-1] ^ 1])), [], 0)
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == Exit.RESTART
+    assert ended.returncode == Exit.STAY_DOWN
+    assert "events partition 3 is damaged" in ended.stderr
     assert "checksum" in ended.stderr
 
 
