@@ -35,7 +35,7 @@ from tests.end_to_end.source_logs import now_ms, play, put
 
 EVENTS, RATE = 20_000, 5_000
 SCENARIO = Scenario(
-    events=EVENTS, minutes=70, artists=300, users=3_000, release={"at": "minute 30"}, seed=11,
+    events=EVENTS, minutes=20, artists=300, users=3_000, release={"at": "minute 8"}, seed=11,
     duplicates={"client_double_send": 0.05, "producer_retry": 0.02}, poison={"share": 0.01},
 )  # fmt: skip
 
@@ -60,6 +60,7 @@ def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         data_dir=tmp_path_factory.mktemp("judged"),
         store_port=free_ports(1)[0],
         session_seconds=6,
+        window_seconds=600,
     )
     ensure_topics(settings)
     watch = PositionsWatch(settings)

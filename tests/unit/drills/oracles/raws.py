@@ -18,15 +18,17 @@ _ROW: Any = fastavro.parse_schema(
 NAMES = ("accepted", "duplicate", "late", "skipped", "suspect", "invalid", "ticks", "absent")
 
 
-def plays(at: int, first: int, outcomes: str, /, *, partition: int = 0, offset: int | None = None, **headers: int) -> Raw:
+def plays(
+    at: int, first: int, outcomes: str, /, *, partition: int = 0, offset: int | None = None, step: int = 1, **headers: int
+) -> Raw:
     """A record of `plays`, an initial an offset: a, d, l, i as outcomes, t for a tick, - for none.
 
-    `headers`: what the record says in spite of its rows.
+    `step`: from one row's offset to the next. `headers`: what the record says in spite of its rows.
     """
     names = {"a": "accepted", "d": "duplicate", "l": "late", "i": "invalid", "t": "ticks", "-": "absent"}
     found = [names[initial] for initial in outcomes]
     stream = io.BytesIO()
-    rows = [{"offset": first + n, "outcome": name} for n, name in enumerate(found) if name not in ("ticks", "absent")]
+    rows = [{"offset": first + n * step, "outcome": name} for n, name in enumerate(found) if name not in ("ticks", "absent")]
     fastavro.writer(stream, _ROW, rows)
     numbers = {"at": at, "first": first, "last": first + len(outcomes) - 1, "watermark": 7}
     numbers |= {name: found.count(name) for name in NAMES} | headers

@@ -23,6 +23,10 @@ def test_rows_of_other_offsets_than_the_range_are_named() -> None:
     assert "holds rows that are not of 5 to 7" in fold([plays(0, 0, "aad", first=5, last=7)]).wrong[0]
 
 
+def test_one_offset_twice_is_named() -> None:
+    assert "holds rows that are not of 0 to 2, each once" in fold([plays(0, 0, "aad", step=0)]).wrong[0]
+
+
 def test_a_damaged_container_is_named() -> None:
     raw = plays(0, 0, "aad")
     [sentence] = fold([Raw(0, 0, None, b"Obj", raw.headers)]).wrong
