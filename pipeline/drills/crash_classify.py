@@ -1,10 +1,9 @@
-"""The crash points and the slowness of a classify process.
+"""The crash points of a classify process.
 
 _take ─ after fetch ─► classify ─ after decide ─► dead letters ─► append ─ sent, acked ─► next offset ─ before ack ─► commit
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -47,29 +46,9 @@ _letters: ContextVar[_Letters] = ContextVar("letters")
 
 def install(switches: Switches) -> None:
     """Raises RefusedError where a seam has moved."""
-    _slow_down(switches)
     _at_work(switches)
     _appending(switches)
     _in_the_group(switches)
-
-
-def _slow_down(switches: Switches) -> None:
-    turn = asyncio.Lock()
-
-    def around(take: Function) -> Function:
-        async def slow_take(self: ClassifyLane, fetch: Fetch) -> None:
-            slowness = switches.slowness()
-            if slowness is None:
-                await take(self, fetch)
-                return
-            async with turn:  # else the partitions' waits would overlap, and the process be as fast as before
-                began = time.monotonic()
-                await take(self, fetch)
-                await asyncio.sleep(slowness.pause(time.monotonic() - began))
-
-        return slow_take
-
-    wrap(ClassifyLane, "_take", around)
 
 
 def _at_work(switches: Switches) -> None:

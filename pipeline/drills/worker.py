@@ -84,12 +84,16 @@ def _store(switches: Switches, breach: str | None) -> Callable[[], int]:
 
 
 def _faust_worker(stage: Stage, switches: Switches, breach: str | None) -> Callable[[], int]:
-    from pipeline.drills import crash_classify, crash_rank
+    from pipeline.drills import crash_classify, crash_rank, slow_classify
     from pipeline.workers import classify, rank
 
     _take_back(breach, stage, switches.name)
     module: Any = classify if stage == "classify" else rank
-    (crash_classify if stage == "classify" else crash_rank).install(switches)
+    if stage == "classify":
+        slow_classify.install(switches)
+        crash_classify.install(switches)
+    else:
+        crash_rank.install(switches)
 
     def building(build: Function) -> Function:
         def named(settings: Settings, stage: str, openers: Any, on_stop: Any) -> Any:

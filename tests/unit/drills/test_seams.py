@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.drills import breaches, crash_classify, crash_rank, crash_store, seams
+from pipeline.drills import breaches, crash_classify, crash_rank, crash_store, seams, slow_classify
 from pipeline.drills.switches import Switches
 from pipeline.errors import RefusedError
 from pipeline.settings import load
 
 Seam = tuple[Any, str]
 INSTALLERS: dict[str, tuple[ModuleType, Callable[[], None]]] = {
+    "slowness of classify": (slow_classify, lambda: slow_classify.install(Switches(load(), "classify"))),
     "crashes of classify": (crash_classify, lambda: crash_classify.install(Switches(load(), "classify"))),
     "crashes of rank": (crash_rank, lambda: crash_rank.install(Switches(load(), "rank"))),
     "crashes of the store": (crash_store, lambda: crash_store.install(Switches(load(), "store"))),
@@ -77,3 +78,10 @@ def test_a_function_that_is_a_coroutine_now_is_refused() -> None:
 
     with pytest.raises(RefusedError, match="not both"):
         seams.wrap(Stage, "awaited", blocking)
+
+
+@pytest.mark.parametrize("installer", [name for name, (module, _) in INSTALLERS.items() if module is breaches])
+def test_crash_points_lie_round_what_a_breach_has_put_there(installer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seams_of(monkeypatch, installer)
+    stage = installer.rpartition(" ")[2]
+    assert seams_of(monkeypatch, "crashes of the store" if stage == "store" else f"crashes of {stage}")

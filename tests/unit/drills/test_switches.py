@@ -81,7 +81,7 @@ def test_two_armed_points_end_two_processes_and_each_tells_of_itself(settings: S
     codes = run_together(settings, "classify", "classify-2", "classify-3")
     assert sorted(code for _, code in codes) == [-signal.SIGKILL, -signal.SIGKILL, 0]
     assert len(fired(settings)) == 2
-    assert [told.name for told in fired(settings, "classify-?")] == [told.name for told in fired(settings)][-1:]
+    assert len(fired(settings, "classify")) == len(fired(settings, "classify-?")) == 1
 
 
 def test_other_points_and_other_names_pass_and_what_is_disarmed_does_not_fire(settings: Settings) -> None:
