@@ -42,10 +42,11 @@ class SmallDisk:
 
         Raises OSError where the filler can't be written.
         """
+        page = os.statvfs(self.folder).f_frsize
         with (self.folder / FILLER).open("ab") as filler:
-            while (wanted := self.free_bytes - leave_bytes) >= os.statvfs(self.folder).f_frsize:
+            while pages := max(0, self.free_bytes - leave_bytes) // page:
                 try:
-                    os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, wanted)
+                    os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, pages * page)
                 except OSError as error:
                     if error.errno != errno.ENOSPC:  # else somebody was faster: less is left
                         raise

@@ -1,7 +1,7 @@
 """The store process: engine, migrations, sinks and HTTP, from start to end.
 
 1. open the embedded engine, bind the port, serve    4. ready: write the pid file
-2. wait for a ClickHouse server; apply migrations    5. a signal or a dead sink: stop serving, sinking, the engine
+2. wait for a server, or room; apply migrations      5. a signal or a dead sink: stop serving, sinking, the engine
 3. start the sinks                                   6. end with the exit code that says what happened
 """
 
@@ -85,7 +85,7 @@ def run(settings: Settings) -> int:
     """Until a signal comes or a sink dies. Raises ListeningError where it can't begin."""
     pool = Pool(settings)
     try:
-        if not settings.clickhouse_dsn:
+        if pool.version:
             _migrate(settings, pool)
         listener = _bind(settings)
     except BaseException:
@@ -115,8 +115,8 @@ def run(settings: Settings) -> int:
 
 
 def _begin(settings: Settings, pool: Pool, sinks: Sinks) -> None:
-    """Start the sinks, once ClickHouse is there."""
-    if settings.clickhouse_dsn:
+    """Start the sinks, once ClickHouse is there, or room for the embedded engine."""
+    if not pool.version:
         sinks.wait_for(functools.partial(_migrate, settings, pool))
     sinks.start()
 
