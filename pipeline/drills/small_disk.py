@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,9 +87,6 @@ def _unmount(folder: Path) -> None:
     """Off the tree at once; where a process still has a file open there, its memory is given back when that one ends."""
     if _run("umount", str(folder)).returncode:
         _run("umount", "--lazy", str(folder))
-    with suppress(OSError):
-        folder.rmdir()
-        folder.mkdir()
 
 
 def _run(*command: str) -> "subprocess.CompletedProcess[str]":
