@@ -77,6 +77,14 @@ def test_on_a_full_disk_the_store_ends_commits_nothing_and_started_again_waits_f
     assert stored == undisturbed(run, tmp_path)
 
 
+def test_on_a_full_disk_a_store_with_nothing_to_insert_ends_too_for_its_merges(run: Settings, disk: SmallDisk) -> None:
+    with store(run) as process:
+        until_sunk(run, process)
+        disk.fill(STORE_FULL - MIB)
+        assert process.wait(60) == Exit.RESTART
+        assert f"the disk under {disk.folder} is full" in said(process)
+
+
 def test_the_broker_halts_on_a_full_disk_waits_for_room_when_started_again_and_keeps_what_it_acknowledged(
     tmp_path: Path,
 ) -> None:
