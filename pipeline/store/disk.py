@@ -23,7 +23,7 @@ ENGINE_OPTIONS = {"storage_configuration.disks.default.keep_free_space_bytes": s
 
 
 def refuse_full(folder: Path) -> None:
-    """Raise UnavailableError where the disk is so full that the engine in `folder` is not to be trusted until opened anew."""
+    """Raise UnavailableError where the disk is so full that the engine in `folder` must be opened anew."""
     if (free := free_bytes(folder)) < STORE_FULL:
         raise UnavailableError(f"{full('the store', folder, free, STORE_KEEPS)}, after a new start")
 
