@@ -5,17 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.outcomes import LABELS
+
+log = structlog.get_logger()
 
 
 class ClassifyMetrics:
     """What a classify worker has done since it started."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._stale = path, False
         self._busy_lanes, self._busy_since = 0, 0.0
         self.registry = CollectorRegistry()
         self.events = Counter("listening_events", "Events by outcome", ["outcome"], registry=self.registry)
@@ -43,9 +46,19 @@ class ClassifyMetrics:
                 self.busy.inc(time.perf_counter() - self._busy_since)
 
     def write(self) -> None:
-        """Write the file anew, atomically."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_to_textfile(str(self._path), self.registry)
+        """Write the file anew, atomically. Where it can't be (a full disk), it stays as it is, which is said once: events
+        are not left lying for the sake of their numbers."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_to_textfile(str(self._path), self.registry)
+        except OSError as error:
+            if not self._stale:
+                log.warning(
+                    "the metrics can't be written, and stay as they were", file=str(self._path), reason=error.strerror
+                )
+            self._stale = True
+        else:
+            self._stale = False
 
 
 def metrics_file(run_dir: Path, worker: str, pid: int) -> Path:

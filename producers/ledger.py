@@ -8,6 +8,7 @@ into one Parquet file, a row group each.
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import UnavailableError
 from pipeline.settings import Settings
 from producers.columns import Array, Columns, height
 from producers.faults.poison import NO_POISON
@@ -87,7 +89,10 @@ class Answers:
 
 @dataclass(slots=True)
 class Ledger:
-    """One producing session's ledger. `begin` a part, publish it, `end` it; `close` joins the parts."""
+    """One producing session's ledger. `begin` a part, publish it, `end` it; `close` joins the parts.
+
+    All raise UnavailableError where the file can't be written, as on a full disk.
+    """
 
     path: Path
     """The session's file, once closed."""
@@ -117,7 +122,7 @@ class Ledger:
         joined = self.path.with_suffix(".joining")
         if not self._parts:
             return
-        with pq.ParquetWriter(joined, LEDGER_SCHEMA, compression="zstd") as writer:
+        with _writing(self.path), pq.ParquetWriter(joined, LEDGER_SCHEMA, compression="zstd") as writer:
             for part in sorted(_parts_of(self.path).glob("*.parquet")):
                 writer.write_table(pq.read_table(part))
             if self.requests_retried is not None:
@@ -128,10 +133,23 @@ class Ledger:
 
     def _write(self, table: Any) -> None:
         folder = _parts_of(self.path)
-        folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / "unfinished"
-        pq.write_table(table, unfinished, compression="zstd")
-        os.replace(unfinished, folder / f"{self._parts:06}.parquet")
+        with _writing(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, unfinished, compression="zstd")
+            os.replace(unfinished, folder / f"{self._parts:06}.parquet")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UnavailableError(
+            f"the ledger {path} can't be written ({reason}): what was published stays in the log, and counts as unknown "
+            "where the ledger holds no answer; make room, then publish the rest as another session"
+        ) from error
 
 
 def read_ledger(settings: Settings) -> Any:

@@ -21,6 +21,7 @@ from deploy.embedded.sessions import die_with_parent
 from pipeline import admin
 from pipeline import settings as pipeline_settings
 from pipeline.errors import Exit, ListeningError, UnavailableError
+from pipeline.room import BROKER_NEEDS, wait_for_room
 from pipeline.settings import Settings
 
 START_SECONDS = 60
@@ -34,13 +35,15 @@ def require_free_ports(settings: Settings) -> None:
 
 
 def prepare(settings: Settings) -> list[str]:
-    """Fetch jars, write the configuration, format new storage; the command line that is the broker.
+    """Fetch jars, wait for room, write the configuration, format new storage; the command line that is the broker.
 
+    Kafka halts when its disk is full, and again at each start while it is: to wait here costs the supervisor no attempt.
     Raises ListeningError: a busy port, jars that can't be had, storage that can't be written or formatted.
     """
     require_free_ports(settings)
     jars = fetch_jars(settings.cache_dir, progress=lambda line: print(line, file=sys.stderr))
     folder = broker_dir(settings)
+    wait_for_room("the broker", folder / "data", BROKER_NEEDS, lambda line: print(line, file=sys.stderr, flush=True))
     properties, log4j = folder / "server.properties", folder / "log4j2.properties"
     archive = archive_path(settings.cache_dir)
     try:

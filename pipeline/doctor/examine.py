@@ -6,6 +6,7 @@ processes, store, Kafka (asked once each) ─► a check a subject: facts ─►
 import time
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 
 from pipeline.doctor import (
     broker,
@@ -43,7 +44,7 @@ def examine(settings: Settings) -> list[Finding]:
         (letters.SUBJECT, lambda: letters.judge(letters.gather(patient.kafka), settings.run)),
         (store.SUBJECT, lambda: store.judge(patient.store, settings, up=patient.is_up)),
         (ports.SUBJECT, lambda: ports.judge(ports.gather(settings, patient.cluster_id, patient.store))),
-        (folder.SUBJECT, lambda: folder.judge(folder.gather(settings.data_dir))),
+        (folder.SUBJECT, lambda: folder.judge(folder.gather(settings.data_dir, _filling(settings)))),
         (packages.SUBJECT, lambda: packages.judge(packages.gather())),
         (registry.SUBJECT, lambda: registry.judge(registry.gather(settings))),
     )
@@ -106,6 +107,10 @@ class Patient:
             return self.kafka.cluster.id
         except UnavailableError:
             return None
+
+
+def _filling(settings: Settings) -> list[Path]:
+    return [settings.data_dir.absolute() / "broker" / "data", settings.run_dir / "store"]
 
 
 def _broker(patient: Patient, now_ms: int) -> list[Finding]:

@@ -57,9 +57,10 @@ class Front:
 
     def _run(self, method: str, parameters: dict[str, str], body: bytes) -> Answer | None:
         query = parse(parameters, body, is_get=method == "GET")
-        if code := self.faults.take_error(insert=query.is_insert):
+        code, says = self.faults.take_error(insert=query.is_insert)
+        if code:
             name = self.engine.name_of(code)
-            raise EngineRefusal(code, name, f"Code: {code}. DB::Exception: ordered by a drill. ({name})")
+            raise EngineRefusal(code, name, f"Code: {code}. DB::Exception: {says}. ({name})")
         if query.is_insert:
             time.sleep(self.faults.slow_seconds())
         answer = self.engine.run(query)

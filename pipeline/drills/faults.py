@@ -23,6 +23,7 @@ class Wanted(BaseModel):
     )
     errors: int = Field(default=0, ge=0, description="so many inserts are answered with `code` and not applied")
     code: int = Field(default=0, ge=0, description="the ClickHouse error code of `errors`")
+    says: str = Field(default="ordered by a drill", description="the message of `errors`")
     everything: bool = Field(default=False, description="`errors` holds for every request, not for inserts alone")
 
 
@@ -68,14 +69,14 @@ class Faults:
         with self._changed:
             return self._wanted.slow_seconds
 
-    def take_error(self, *, insert: bool) -> int:
-        """The error code that this request is to be answered with, 0: none."""
+    def take_error(self, *, insert: bool) -> tuple[int, str]:
+        """The error code and message that this request is to be answered with, 0: none."""
         with self._changed:
             if not self._wanted.errors or not (insert or self._wanted.everything):
-                return 0
+                return 0, ""
             self._wanted = self._wanted.model_copy(update={"errors": self._wanted.errors - 1})
             self._counted.refused += 1
-            return self._wanted.code
+            return self._wanted.code, self._wanted.says
 
     def take_loss(self) -> bool:
         """An insert was applied: whether its answer is to be lost."""

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import chdb
 
+from pipeline.store.disk import ENGINE_OPTIONS
 from pipeline.store.statements import split
 
 RESERVED = frozenset(
@@ -119,8 +121,9 @@ class Engine:
     """The embedded engine in a folder. Requests may come from many threads; those of one session one after the other."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._base = chdb.connect(path)  # keeps the engine open between requests
+        # As a server's: the room that it keeps is what makes it refuse inserts by name before the disk is full.
+        self._path = f"{path}?{urlencode(ENGINE_OPTIONS)}"
+        self._base = chdb.connect(self._path)  # keeps the engine open between requests
         self._sessions: dict[str, Any] = {}
         self.version, self.timezone = self._base.query("SELECT version(), timezone()", "TSV").bytes().decode().split()
 

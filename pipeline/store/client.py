@@ -4,14 +4,17 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import Error as EngineError
 
 from pipeline.errors import RefusedError, SettingsError, UnavailableError
+from pipeline.room import STORE_KEEPS, require_room
 from pipeline.settings import Settings
+from pipeline.store.disk import ENGINE_OPTIONS
 from pipeline.store.refusals import NotNowError, is_away, sentence, translated
 
 OWN_SETTINGS = {
@@ -49,6 +52,11 @@ PING_SECONDS = 2
 """How long a guest waits to hear that a server is there; it is asked twice."""
 
 
+def store_dir(settings: Settings) -> Path:
+    """The embedded engine's folder."""
+    return settings.run_dir / "store"
+
+
 def open_client(
     settings: Settings,
     database: str | None = None,
@@ -77,9 +85,11 @@ def open_client(
                 f"LISTENING_CLICKHOUSE_DSN can't be used ({type(error).__name__}): it must look like "
                 "clickhouse://user:password@host:8123/database, with %XX for what is special in a password"
             ) from None
-    path = settings.run_dir / "store"
+    path = store_dir(settings)
     try:
-        client = clickhouse_connect.get_client(interface="chdb", path=str(path), database=database)
+        client = clickhouse_connect.get_client(
+            interface="chdb", path=str(path), database=database, chdb_options=ENGINE_OPTIONS
+        )
         # One by one and in this order, where get_client would set them in another.
         for name, value in engine_settings.items():
             client.set_client_setting(name, value)
@@ -91,7 +101,8 @@ def open_client(
 class Pool:
     """The run's clients: `base` keeps the embedded engine alive, writers get one each, readers share a few.
 
-    A server need not be there when the pool is made: `base` connects when it is first asked for.
+    A server need not be there when the pool is made, nor room on the embedded engine's disk: `base` then connects when it is
+    next asked for.
 
     Inserts never wait for reads: each client has a session and a lock of its own. Closing the pool closes all clients.
     """
@@ -103,7 +114,8 @@ class Pool:
         self._clients: list[Any] = []
         if not settings.clickhouse_dsn:
             try:
-                self._clients.append(open_client(settings))
+                with suppress(NotNowError):
+                    _ = self.base
             except BaseException:
                 self._unlock()
                 raise
@@ -113,14 +125,16 @@ class Pool:
 
     @property
     def base(self) -> Any:
-        """The client that is there first. Raises as `open_client`."""
+        """The client that is there first. Raises as `open_client`, and NotNowError where the embedded one's disk is full."""
         if not self._clients:
+            if not self._settings.clickhouse_dsn:
+                self._require_room()
             self._clients.append(open_client(self._settings))
         return self._clients[0]
 
     @property
     def version(self) -> str:
-        """The engine's; empty while no server was reached."""
+        """The engine's; empty while it isn't open, or no server was reached."""
         return str(self._clients[0].server_version) if self._clients else ""
 
     def writer(self) -> Any:
@@ -174,8 +188,17 @@ class Pool:
 
         Raises NotNowError.
         """
-        if self._settings.clickhouse_dsn and not (self._clients and self._clients[0].ping(PING_SECONDS)):
+        if not self._settings.clickhouse_dsn:
+            if not self._clients:
+                raise NotNowError("the store is not open just now: GET /ready says why")
+        elif not (self._clients and self._clients[0].ping(PING_SECONDS)):
             raise NotNowError("ClickHouse does not answer just now: try again later (GET /ready says more)")
+
+    def _require_room(self) -> None:
+        try:
+            require_room("the store", store_dir(self._settings), STORE_KEEPS)
+        except UnavailableError as error:
+            raise NotNowError(str(error)) from None
 
     def _unlock(self) -> None:
         if self._lock is not None:

@@ -40,6 +40,8 @@ PASSING = {
 """ClickHouse error codes that pass by themselves: the same insert may succeed later. Of all others it never will."""
 NOT_ALLOWED = frozenset({192, 193, 194, 497, 516})
 """Unknown user, wrong, missing or refused password, a right that is lacking: only a person can mend it."""
+NO_SPACE = re.compile(r"NOT_ENOUGH_SPACE|No space left on device|Disk quota exceeded|errno: (?:28|122)\b")
+"""How the engine says that its disk is full: a write that was begun fails with a code of its own (75, 74, 1001, …)."""
 PASSING_STATUS = frozenset({408, 429, *range(500, 600)})
 """What a proxy before ClickHouse answers for it, without an error code of ClickHouse."""
 
@@ -49,7 +51,12 @@ class NotNowError(UnavailableError):
 
 
 def sentence(error: BaseException) -> str:
-    """The engine's message as one line, without its stack or version; of a server that wasn't reached, why."""
+    """The engine's message as one line, without its stack or version; of a server that wasn't reached, why.
+
+    A full disk is always the same sentence: its figures differ from one attempt to the next.
+    """
+    if isinstance(error, EngineError) and is_full(error):
+        return "the disk under ClickHouse is full (NOT_ENOUGH_SPACE): free some room there, and the store goes on by itself"
     if cause := _transport(error):
         where = re.search(r"\((https?://\S+)\)$", str(error))
         return f"ClickHouse does not answer{' at ' + where[1] if where else ''}: {cause}"
@@ -80,11 +87,16 @@ def passes(error: EngineError) -> bool:
     """Whether the same may succeed later: ClickHouse wasn't reached, broke off, or says something of PASSING."""
     code = getattr(error, "code", None)
     if code is not None:
-        return code in PASSING
+        return code in PASSING or is_full(error)
     if status := re.match(r"HTTP driver received HTTP status (\d+)", str(error)):
         return int(status[1]) in PASSING_STATUS
     # The client's own complaints (a wrong DSN, an unknown setting) are of other classes, and never pass.
     return type(error) in (DatabaseError, OperationalError, StreamFailureError)
+
+
+def is_full(error: EngineError) -> bool:
+    """Whether ClickHouse itself says that its disk is full, whatever the code."""
+    return getattr(error, "code", None) is not None and bool(NO_SPACE.search(str(error)))
 
 
 def is_away(error: EngineError) -> bool:

@@ -1,7 +1,7 @@
 """The store process: engine, migrations, sinks and HTTP, from start to end.
 
 1. open the embedded engine, bind the port, serve    4. ready: write the pid file
-2. wait for a ClickHouse server; apply migrations    5. a signal or a dead sink: stop serving, sinking, the engine
+2. wait for a server, or room; apply migrations      5. a signal or a dead sink: stop serving, sinking, the engine
 3. start the sinks                                   6. end with the exit code that says what happened
 """
 
@@ -27,13 +27,15 @@ from pipeline.errors import Exit, ListeningError, RefusedError
 from pipeline.settings import Settings
 from pipeline.store import migrate
 from pipeline.store.app import make_app
-from pipeline.store.client import Pool
+from pipeline.store.client import Pool, store_dir
+from pipeline.store.disk import refuse_full
 from pipeline.store.refusals import translated
 from pipeline.store.sinks import Failure, Sinks
 
 STOP_SECONDS = 3
 """How long requests, and then each sink, may take to end."""
 LISTEN_SECONDS = 30
+LOOK_SECONDS = 1.0
 log = structlog.get_logger()
 
 
@@ -85,7 +87,7 @@ def run(settings: Settings) -> int:
     """Until a signal comes or a sink dies. Raises ListeningError where it can't begin."""
     pool = Pool(settings)
     try:
-        if not settings.clickhouse_dsn:
+        if pool.version:
             _migrate(settings, pool)
         listener = _bind(settings)
     except BaseException:
@@ -100,7 +102,8 @@ def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     begin = functools.partial(_begin, settings, pool, sinks)
-    keeper = threading.Thread(target=_keep, args=(server, sinks, begin, ready), name="keeper", daemon=True)
+    look = functools.partial(_look, settings)
+    keeper = threading.Thread(target=_keep, args=(server, sinks, begin, look, ready), name="keeper", daemon=True)
     keeper.start()
     log.info("the store serves", url=settings.store_url, database=settings.database)
     server.run(sockets=[listener])
@@ -115,8 +118,8 @@ def run(settings: Settings) -> int:
 
 
 def _begin(settings: Settings, pool: Pool, sinks: Sinks) -> None:
-    """Start the sinks, once ClickHouse is there."""
-    if settings.clickhouse_dsn:
+    """Start the sinks, once ClickHouse is there, or room for the embedded engine."""
+    if not pool.version:
         sinks.wait_for(functools.partial(_migrate, settings, pool))
     sinks.start()
 
@@ -127,8 +130,14 @@ def _migrate(settings: Settings, pool: Pool) -> None:
             log.info("migrations were applied", names=applied)
 
 
-def _keep(server: Server, sinks: Sinks, begin: Callable[[], None], ready: Path) -> None:
-    """Begin, tell when all is ready, and end the server when a sink has ended."""
+def _look(settings: Settings) -> None:
+    """Raises UnavailableError where the embedded engine is to be opened anew."""
+    if not settings.clickhouse_dsn:
+        refuse_full(store_dir(settings))
+
+
+def _keep(server: Server, sinks: Sinks, begin: Callable[[], None], look: Callable[[], None], ready: Path) -> None:
+    """Begin, tell when all is ready, and end the server when a sink has ended or `look` finds why it must."""
     try:
         begin()
         for progress in list(sinks.progress.values()):
@@ -137,7 +146,8 @@ def _keep(server: Server, sinks: Sinks, begin: Callable[[], None], ready: Path) 
         if server.listening.wait(LISTEN_SECONDS) and not sinks.ended.is_set():
             ready.parent.mkdir(parents=True, exist_ok=True)
             ready.write_text(str(os.getpid()))
-        sinks.ended.wait()
+        while not sinks.ended.wait(LOOK_SECONDS):
+            look()
     except ListeningError as error:
         if not sinks.ended.is_set():  # asked to stop while it waited: that is no failure
             sinks.failure = Failure(str(error), error.exit_code)

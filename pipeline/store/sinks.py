@@ -13,7 +13,8 @@ import structlog
 from pipeline import admin
 from pipeline.errors import Exit, ListeningError
 from pipeline.settings import Settings
-from pipeline.store.client import Pool
+from pipeline.store.client import Pool, store_dir
+from pipeline.store.disk import DistrustfulWriter
 from pipeline.store.positions import Committed, held
 from pipeline.store.readers import ArtistsReader, CountsReader, PlaysReader, TopsReader
 from pipeline.store.records import Reader
@@ -97,6 +98,8 @@ class Sinks:
                 return held(client, kind, partition, committed)
 
         writer = self._make_writer(client, self._settings.database)
+        if not self._settings.clickhouse_dsn:
+            writer = DistrustfulWriter(writer, store_dir(self._settings))
         return Sink(self._settings, topic, reader, writer, is_held, self._stop, self._troubles)
 
     def _run(self, sink: Sink) -> None:

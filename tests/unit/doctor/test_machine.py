@@ -18,9 +18,11 @@ from pipeline.doctor.findings import Finding, Level, ranked
 from pipeline.doctor.folder import GIB, Folder
 from pipeline.doctor.packages import Package, Packages
 from pipeline.doctor.store import StoreFacts
+from pipeline.drills.small_disk import small_disk
 from pipeline.errors import UnavailableError
 from pipeline.settings import Settings, load
 from tests.end_to_end.processes import wait_for
+from tests.small_disks import needs_mounts
 
 
 def levels(findings: list[Finding]) -> list[Level]:
@@ -89,6 +91,21 @@ def test_the_data_folder_is_judged_by_rights_kind_and_room(facts: Folder, level:
     assert finding.level == level
     assert part in finding.found
     assert level == "ok" or "LISTENING_DATA_DIR" in finding.remedy
+
+
+def test_a_disk_mounted_within_the_data_folder_that_is_full_is_a_problem_of_its_own() -> None:
+    facts = Folder(Path("/d"), True, "", True, 9 * GIB, ((Path("/d/broker/data"), 300_000), (Path("/d/store"), 9 * GIB)))
+    own, full = folder.judge(facts)
+    assert (own.level, full.level) == ("ok", "problem")
+    assert full.found == "/d/broker/data: the disk is full (0 MiB free), what writes there waits until there is room"
+
+
+@needs_mounts
+def test_disks_mounted_within_the_data_folder_are_found(tmp_path: Path) -> None:
+    store, broker = tmp_path / "store", tmp_path / "broker"
+    broker.mkdir()
+    with small_disk(store, 1):
+        assert [path for path, _ in folder.gather(tmp_path, (store, broker, tmp_path / "none")).mounted] == [store]
 
 
 def test_nothing_is_made_where_the_data_folder_will_be_and_a_file_in_its_place_is_seen(tmp_path: Path) -> None:

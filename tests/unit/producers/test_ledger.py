@@ -6,11 +6,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.drills.small_disk import small_disk
+from pipeline.errors import UnavailableError
 from pipeline.settings import Settings, load
 from producers.columns import Columns, take
 from producers.ledger import LEDGER_SCHEMA, Ledger, Status, read_ledger, requests_retried
 from producers.publish.events import retries_in
 from producers.scenarios.model import Scenario
+from tests.small_disks import needs_mounts
 from tests.unit.producers.worlds import identities, perform
 
 
@@ -155,3 +158,29 @@ def test_requests_that_were_sent_again_stand_in_the_session_s_file(settings: Set
 
 def test_the_client_s_statistics_say_how_often_it_sent_again() -> None:
     assert retries_in('{"brokers": {"a": {"txretries": 2, "tx": 9}, "b": {"txretries": 3}}}') == 5
+
+
+def test_a_ledger_that_can_not_be_written_is_a_sentence_before_anything_is_published(
+    settings: Settings, records: Columns
+) -> None:
+    settings.ledger_dir.parent.mkdir(parents=True)
+    settings.ledger_dir.touch()
+    with pytest.raises(UnavailableError, match=r"the ledger .* can't be written"):
+        Ledger(settings.ledger_dir / "session.parquet").begin(records)
+
+
+@needs_mounts
+def test_answers_that_find_no_room_leave_the_part_unknown_and_the_session_readable(
+    settings: Settings, records: Columns
+) -> None:
+    with small_disk(settings.ledger_dir, 4) as disk:
+        ledger = Ledger(settings.ledger_dir / "session.parquet")
+        answers = ledger.begin(records)
+        answers.status[:] = [Status.ACKNOWLEDGED] * len(answers.status)
+        answers.handed = len(answers.status)
+        disk.fill()
+        with pytest.raises(UnavailableError, match="No space left on device"):
+            ledger.end(records, answers)
+        with pytest.raises(UnavailableError, match="No space left on device"):
+            ledger.close()
+        assert read_ledger(settings)["status"].to_pylist() == ["unknown"] * len(answers.status)
