@@ -124,6 +124,7 @@ def _dropper(app: LogApp) -> Callable[..., Awaitable[None]]:
 def run_worker(make: Callable[[Settings], LogApp]) -> NoReturn:
     """Run one worker until it is told to stop. Exit codes: pipeline.errors.Exit."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    os.environ["RUST_BACKTRACE"] = "0"  # polars' panics over poison are caught; 66 lines of trace each would fill the log
     try:
         settings = load()
         admin.wait_for_broker(settings, 60.0)

@@ -1,11 +1,15 @@
 """The fault matrix: every drill, by number, and the negative controls."""
 
 from pipeline.drills.drill import Drill
-from pipeline.drills.matrix import brokers, ceiling, clickhouse, controls, events, logs, processes, registry, short
+from pipeline.drills.matrix import brokers, ceiling, clickhouse, controls, disks, events, logs, processes, registry, short
 
 FAULTS: tuple[Drill, ...] = tuple(
     sorted(
-        (drill for part in (processes, brokers, clickhouse, events, ceiling, logs, registry) for drill in part.DRILLS),
+        (
+            drill
+            for part in (processes, brokers, clickhouse, events, ceiling, disks, logs, registry)
+            for drill in part.DRILLS
+        ),
         key=lambda drill: drill.number,
     )
 )
