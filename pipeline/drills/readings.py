@@ -38,7 +38,8 @@ def code(oracle: str) -> str:
 
 def oracles(results: Sequence[Result]) -> dict[str, str]:
     """Code → full name of every oracle that spoke, by number: O2 before O10; OWN last, if any drill has such."""
-    names = {code(verdict.oracle): verdict.oracle for result in results for verdict in result.verdicts}
+    every = sorted({verdict.oracle for result in results for verdict in result.verdicts}, key=len, reverse=True)
+    names = {code(oracle): oracle for oracle in every}  # of several verdicts of one oracle, the shortest name
     numbered = sorted(names.keys() - {OWN}, key=lambda key: int(key[1:]))
     return {key: names[key] for key in numbered} | ({OWN: "the drill's own checks"} if OWN in names else {})
 

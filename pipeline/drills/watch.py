@@ -1,4 +1,4 @@
-"""Looks at a drill from outside: positions twice a second, a sample every second, which processes ended and came back."""
+"""Looks at a drill from outside: positions about twice a second, a sample every second, which processes ended and came back."""
 
 import threading
 import time
@@ -13,7 +13,9 @@ from pipeline.drills.told import Sample
 if TYPE_CHECKING:
     from pipeline.drills.ground import Ground
 
-EVERY_SECONDS = 0.5
+EVERY_SECONDS = 0.2
+"""Between two looks, each of which takes some time itself."""
+SAMPLE_SECONDS = 0.9
 
 
 class Watch:
@@ -53,7 +55,7 @@ class Watch:
             self.positions.look()
             self._see_processes()
             if time.monotonic() >= due:
-                due = time.monotonic() + 0.95
+                due = time.monotonic() + SAMPLE_SECONDS
                 self._sample()
 
     def _see_processes(self) -> None:
