@@ -1,4 +1,4 @@
-"""Looks at a drill from outside: positions about twice a second, a sample every second, which processes ended and came back."""
+"""Looks at a drill from outside: positions about twice a second, a sample a second, which processes ended and came back."""
 
 import threading
 import time
