@@ -49,7 +49,7 @@ DRILLS = (
         "Control: the ack before the append",
         "the position moves, and is committed, a second before the outcomes are written",
         nothing,
-        SHORT,
+        Load(rate=300, seconds=30),  # each batch takes a second
         breach="ack-before-append",
         expects="O4: beyond|ahead|applied",
     ),

@@ -95,7 +95,7 @@ DRILLS = (
         "kill -9 of classify at named points",
         f"kill -9 of classify {'; '.join(POINTS_OF['classify'])}",
         crash_points,
-        Load(rate=1_500, seconds=130, scenario=POISON_AND_COPIES),
+        Load(rate=1_500, seconds=110, scenario=POISON_AND_COPIES),
         silent=20,
     ),
     Drill(
@@ -113,7 +113,7 @@ DRILLS = (
         "SIGSTOP beyond the session, SIGCONT",
         f"each classify worker is stopped for {ZOMBIE_SECONDS:.0f} s with a session of 6 s, and wakes up",
         zombies,
-        Load(seconds=50),
+        Load(seconds=42),
         silent=20,
     ),
     Drill(
