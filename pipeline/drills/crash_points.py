@@ -27,7 +27,7 @@ RankPoint = Literal["rank before provisional sent", "rank after final sent", "ra
 """A provisional list is made and not sent; a final list is acknowledged; count's announcement is, by every shard. In
 both the next offset has not moved."""
 
-StorePoint = Literal["store after insert before commit", "store after commit"]
+StorePoint = Literal["store after insert before commit", "store after commit", "store after commit of top-artists"]
 """Of one topic's sink, whichever comes first; only where rows were inserted."""
 
 Point = ClassifyPoint | RankPoint | StorePoint
