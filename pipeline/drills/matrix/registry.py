@@ -17,7 +17,7 @@ from pipeline.drills.registry_process import Registry, registry
 from pipeline.drills.told import Verdict
 from pipeline.errors import Exit
 
-AWAY_SECONDS = 15.0
+AWAY_SECONDS, SETTLED_SECONDS = 15.0, 3.0
 
 
 @contextmanager
@@ -36,7 +36,8 @@ def away(ground: Ground) -> None:
     ground.say("fault", "the schema registry is killed")
     ground.progressed()  # what is known is known
     ground.kill(*CLASSIFY)
-    ground.until("they wait for it", lambda: any("waiting for the schema registry" in ground.log(name) for name in CLASSIFY))
+    ground.until("both wait for it", lambda: all("waiting for the schema registry" in ground.log(name) for name in CLASSIFY))
+    ground.hold(SETTLED_SECONDS)  # ticks before the first event still pass: they have no schema
     stood = ground.applied()
     ground.hold(AWAY_SECONDS)
     require(ground.applied() == stood, "events were classified without anybody knowing their schema")

@@ -49,6 +49,7 @@ class PositionsWatch:
         self._ahead = list[tuple[Commit, str]]()
         self._seen = {"classify_commits": 0, "sink_commits": 0, "looks": 0, "unanswered_looks": 0, "store_answers": 0}
         self._ask_store_at = 0.0
+        self._last_error = ""
         self.produced: int | None = None
         self.applied: int | None = None
         self.stored: int | None = None
@@ -65,8 +66,9 @@ class PositionsWatch:
                 self._read_plays()
                 self.produced = self._ends_of_events()
                 self.applied, self.stored = sum(self._reach.next.values()), sum(self._stored.values())
-            except KafkaException:
+            except KafkaException as error:
                 self._seen["unanswered_looks"] += 1
+                self._last_error = str(error.args[0].str())
                 self.produced = self.applied = self.stored = None
             self._judge_sink()
 
@@ -82,6 +84,7 @@ class PositionsWatch:
             wrong = [sentence for commit, sentence in self._ahead if not is_reset(commit.at, commit.at, resets)]
             wrong += filter(None, (self._commits.gone, self._plays.gone))
             figures: dict[str, int | float | str] = {**self._seen, "ahead": len(self._ahead), "resets": len(resets)}
+            figures["last_error"] = self._last_error
             figures["unjudged"] = len(self._of_classify) + len(self._of_sink)
             if not self._seen["classify_commits"] or not self._seen["sink_commits"]:
                 wrong.append("the watch saw no commits of classify, or none of the sink")
