@@ -82,7 +82,7 @@ def commit_before_insert() -> None:
     def around(flush: Function) -> Function:
         def early(self: Sink, consumer: TopicConsumer, pending: Pending) -> None:
             positions = pending.positions.items()
-            consumer.commit({at: Committed(offset, self._reader.metadata(at)) for at, offset in positions})
+            consumer.commit({at: Committed(offset, self._reader.metadata(at, offset)) for at, offset in positions})
             flush(self, consumer, pending)
 
         return early

@@ -68,7 +68,7 @@ def _drilled(drill: Drill, ground: Ground, progress: Callable[[str], None]) -> l
     phase("drain")
     _drain(ground, drill.until_zero + DRAIN_SECONDS)
     phase("judge")
-    return [*judge(drill, ground, recovered, progress), *ground.verdicts]
+    return judge(drill, ground, recovered, progress)
 
 
 def _drain(ground: Ground, seconds: float) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.errors import RefusedError
 
 HELD = {
-    # The commit's metadata is the next source offset, and `batches` is written last.
+    # The commit's metadata is the next source offset, and `batches` is written last. Of all others it is the offset again.
     "plays": "SELECT countIf(last_offset + 1 >= {next:UInt64}) > 0 FROM batches WHERE source_partition = {partition:UInt16}",
     "artist-counts": "SELECT count() > 0 FROM count_positions WHERE shard = {partition:UInt16}",
     "top-artists": "SELECT count() > 0 FROM top_artists WHERE shard = {partition:UInt16}",
@@ -33,8 +33,9 @@ class Start:
 
 
 def held(client: Any, kind: str, partition: int, committed: Committed) -> bool:
-    """Whether the store holds the records below the committed offset."""
-    if kind == "plays" and not committed.metadata.isdecimal():
+    """Whether the store holds the records below the committed offset. Not where the commit isn't one of ours: tools that
+    reset offsets leave the metadata empty, and what they skip would never be stored."""
+    if not committed.metadata.isdecimal() or (kind != "plays" and int(committed.metadata) != committed.offset):
         return False
     parameters = {"partition": partition, "next": int(committed.metadata or 0) if kind == "plays" else 0}
     if kind == "plays" and not parameters["next"]:

@@ -38,7 +38,7 @@ class PlaysReader:
     def resume(self, partition: int, metadata: str) -> None:
         self.expected[partition] = int(metadata or 0)
 
-    def metadata(self, partition: int) -> str:
+    def metadata(self, partition: int, offset: int) -> str:  # noqa: ARG002
         return str(self.expected[partition])
 
     def read(self, record: Record) -> Rows | None:
@@ -103,8 +103,8 @@ class _Stateless:
     def resume(self, partition: int, metadata: str) -> None:
         pass
 
-    def metadata(self, partition: int) -> str:  # noqa: ARG002
-        return ""
+    def metadata(self, partition: int, offset: int) -> str:  # noqa: ARG002
+        return str(offset)
 
 
 @dataclass

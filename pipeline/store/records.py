@@ -39,8 +39,8 @@ class Reader(Protocol):
         """Go on after the records whose `metadata` was committed; an empty text: from the log's beginning."""
         ...
 
-    def metadata(self, partition: int) -> str:
-        """What to commit beside the offset, to resume from."""
+    def metadata(self, partition: int, offset: int) -> str:
+        """What to commit beside the offset of the next record, to resume from and to know the commit by as our own."""
         ...
 
 

@@ -136,7 +136,7 @@ class Sink:
             self._go_on()
         consumer.commit(
             {
-                partition: Committed(offset, self._reader.metadata(partition))
+                partition: Committed(offset, self._reader.metadata(partition, offset))
                 for partition, offset in pending.positions.items()
             }
         )

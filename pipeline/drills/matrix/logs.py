@@ -139,7 +139,7 @@ def damaged(ground: Ground) -> None:
     ]
     side = sides["remade-source"]
     remade(side, topics_of(side.settings).events)
-    side.publish(ground.seed)
+    side.publish(ground.seed, realtime=True)
     cases.append(side.refused("playback-events made anew", "classify", r"was cut or made anew"))
 
     side = sides["remade-plays"]

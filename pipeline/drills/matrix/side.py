@@ -19,6 +19,8 @@ from producers.scenarios.model import Scenario
 
 EVENTS = 5_000
 SECONDS = 60.0
+TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""What a process says to a terminal alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Side:
 
 def said_last(log: str) -> str:
     """The last line that names an error, or the last one there is."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line.strip() for line in TERMINAL.sub("", log).splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return (errors or lines or ["nothing"])[-1]
 

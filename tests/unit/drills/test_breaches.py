@@ -128,7 +128,7 @@ def test_commit_before_insert_commits_before_it_inserts(settings: Settings, patc
     def effects() -> list[str]:
         """What a sink does with what waits, in order, over a consumer and a writer that only note it."""
         done: list[str] = []
-        reader: Any = SimpleNamespace(metadata=lambda _partition: "")
+        reader: Any = SimpleNamespace(metadata=lambda _partition, _offset: "")
         writer: Any = SimpleNamespace(write=lambda table, _rows: done.append(f"insert {table}"))
         consumer: Any = SimpleNamespace(
             commit=lambda positions: done.append(f"commit {positions[0].offset}"), end=lambda _partition: None

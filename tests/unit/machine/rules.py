@@ -171,6 +171,11 @@ class PipelineMachine(RuleBasedStateMachine):
     def sink(self, kind: int, records: int, seconds: float, fates: list[int]) -> None:
         self._do(self.run.sink, kind, Life(records, seconds, list(fates)))
 
+    @rule(kind=kind, share=st.sampled_from([0.0, 0.5, 1.0]))
+    def reset_sink(self, kind: int, share: float) -> None:
+        """A person sets a sink's offsets to the earliest, the middle or the latest."""
+        self._do(self.run.reset_sink, kind, share)
+
     @rule(kind=kind, back=st.one_of(st.none(), st.integers(0, 9)))
     def undo(self, kind: int, back: int | None) -> None:
         """An old commit comes back, or the database is lost."""

@@ -69,6 +69,17 @@ class Run(Cluster):
                 self.commits[name][partition] = at
                 self.progress[name].next[partition] = at.offset
 
+    def reset_sink(self, kind: int, share: float) -> None:
+        """Committed offsets are set by a tool, which leaves no metadata; only while the logs hold all that can be stored."""
+        name = KINDS[kind]
+        if any(self.broker.lows.values()):
+            return
+        topic = self._sunk[name]
+        for partition in range(topic.partitions):
+            offset = int(self.broker.bounds(topic.name, partition)[1] * share)
+            self.commits[name][partition] = Committed(offset, "")
+            self.progress[name].next[partition] = 0
+
     def lose_store(self) -> None:
         """The database is gone, as long as the logs can fill another."""
         if not any(self.broker.lows.values()):

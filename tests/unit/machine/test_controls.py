@@ -64,7 +64,7 @@ def commit_before_the_insert(patch: pytest.MonkeyPatch) -> None:
 
     def early(sink: Sink, consumer: Any, pending: Any) -> None:
         positions: Mapping[int, int] = pending.positions
-        consumer.commit({at: Committed(offset, sink._reader.metadata(at)) for at, offset in positions.items()})
+        consumer.commit({at: Committed(offset, sink._reader.metadata(at, offset)) for at, offset in positions.items()})
         flush(sink, consumer, pending)
 
     patch.setattr(Sink, "_flush", early)

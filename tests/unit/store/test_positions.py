@@ -7,11 +7,11 @@ from pipeline.settings import Settings
 from pipeline.store.client import Pool
 from pipeline.store.pending import LONGEST_SECONDS, MOST_ROWS, Pending
 from pipeline.store.positions import Committed, Start, held, start_of
-from pipeline.store.readers import PlaysReader
+from pipeline.store.readers import PlaysReader, TopsReader
 from pipeline.store.records import Record
 from pipeline.store.tables import rows_of
 from tests.unit.store.conftest import Put
-from tests.unit.store.made import play, plays
+from tests.unit.store.made import T0, play, plays, top
 
 NONE = Committed(-1, "")
 
@@ -50,7 +50,14 @@ def test_the_store_holds_what_its_batches_reach(pool: Pool, put: Put, settings: 
     assert not held(pool.base, "plays", 0, Committed(1, ""))
     assert held(pool.base, "plays", 1, Committed(3, "0")), "three records, all of them others'"
     for kind in ("artist-counts", "top-artists", "artists"):
-        assert not held(pool.base, kind, 0, Committed(1, ""))
+        assert not held(pool.base, kind, 0, Committed(1, "1"))
+
+
+def test_a_commit_that_somebody_else_made_is_not_held_whatever_the_store_has(pool: Pool, put: Put) -> None:
+    put(TopsReader(), 0, [top(T0, 0, [(1, 2)], final=True, counted=5)])
+    assert held(pool.base, "top-artists", 0, Committed(1, "1"))
+    assert not held(pool.base, "top-artists", 0, Committed(9, "")), "reset to the latest by a tool"
+    assert not held(pool.base, "top-artists", 0, Committed(9, "1")), "moved, its metadata kept"
 
 
 def test_rows_wait_for_company_but_not_long() -> None:

@@ -60,7 +60,7 @@ def test_a_record_of_ticks_alone_may_be_empty(value: bytes | None) -> None:
     made, _ = plays(0, [], RULES, ticks=3, watermark=T0)
     reader = PlaysReader(RULES)
     assert [table for table, _ in reader.read(Record(0, 0, made, value)) or []] == ["batches"]
-    assert reader.metadata(0) == "3"
+    assert reader.metadata(0, 1) == "3"
 
 
 def test_a_container_without_rows_is_read_too() -> None:
@@ -72,7 +72,7 @@ def test_a_record_at_another_offset_than_it_names_is_passed_over_and_moves_nothi
     assert reader.read(record(5, plays(0, [play(0)], RULES))) is None
     assert reader.read(Record(0, 6, headers(at=6), b"")) is None
     assert reader.read(record(7, plays(7, [play(0)], RULES))) is not None
-    assert reader.metadata(0) == "1"
+    assert reader.metadata(0, 1) == "1"
 
 
 @pytest.mark.parametrize("first", [2, 0])
@@ -91,7 +91,7 @@ def test_the_first_record_of_a_log_must_begin_at_source_offset_0() -> None:
 def test_a_reader_resumes_from_what_it_gave_as_metadata() -> None:
     reader, again = PlaysReader(RULES), PlaysReader(RULES)
     reader.read(record(0, plays(0, [play(0), play(1)], RULES)))
-    again.resume(0, reader.metadata(0))
+    again.resume(0, reader.metadata(0, 1))
     assert again.read(record(9, plays(9, [play(2)], RULES))) is not None
 
 
