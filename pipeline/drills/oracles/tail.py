@@ -19,6 +19,7 @@ class Tail:
     """Reads all partitions from their beginnings; `next`: partition → offset of the next record; `gone`: what was lost."""
 
     def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings = settings
         self.topic, self.consumer, self.next = topic, consumer_of(settings), dict[int, int]()
         self.gone = ""
         self._idle = 0
@@ -55,6 +56,13 @@ class Tail:
         self._idle = 0 if progress or not self.is_behind(ends) else self._idle + 1
         if self._idle >= STUCK_LOOKS:
             self._idle = 0
+            self._assign()
+
+    def reopen(self) -> None:
+        """Go on with a new consumer: one that lived through a frozen broker may never hear of it again."""
+        self.consumer.close()
+        self.consumer = consumer_of(self._settings)
+        if self.next:
             self._assign()
 
     def _assign(self) -> None:

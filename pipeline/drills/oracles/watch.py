@@ -27,6 +27,8 @@ from pipeline.topics import group_of, topics_of
 NAME = "O4 positions, live"
 READ_SECONDS = 0.5
 """Most of one look's time for reading `plays`; what is left is judged at the next."""
+DEAF_LOOKS = 15
+"""Looks in a row without an answer, after which new consumers are tried."""
 STORE_SECONDS, STORE_AGAIN_SECONDS, STORE_REST_SECONDS = 1.0, 1.0, 5.0
 """How long the store may take, how often it is asked, and how long it is left alone where it didn't answer."""
 
@@ -47,9 +49,16 @@ class PositionsWatch:
         self._reach, self._stored = Reach(), dict[int, int]()
         self._of_classify, self._of_sink = list[Commit](), list[Commit]()
         self._ahead = list[tuple[Commit, str]]()
-        self._seen = {"classify_commits": 0, "sink_commits": 0, "looks": 0, "unanswered_looks": 0, "store_answers": 0}
+        self._seen = {
+            "classify_commits": 0,
+            "sink_commits": 0,
+            "looks": 0,
+            "unanswered_looks": 0,
+            "store_answers": 0,
+            "reopened": 0,
+        }
         self._ask_store_at = 0.0
-        self._last_error = ""
+        self._last_error, self._unanswered = "", 0
         self.produced: int | None = None
         self.applied: int | None = None
         self.stored: int | None = None
@@ -66,9 +75,15 @@ class PositionsWatch:
                 self._read_plays()
                 self.produced = self._ends_of_events()
                 self.applied, self.stored = sum(self._reach.next.values()), sum(self._stored.values())
+                self._unanswered = 0
             except KafkaException as error:
                 self._seen["unanswered_looks"] += 1
                 self._last_error = str(error.args[0].str())
+                self._unanswered += 1
+                if self._unanswered % DEAF_LOOKS == 0:
+                    self._seen["reopened"] += 1
+                    self._commits.reopen()
+                    self._plays.reopen()
                 self.produced = self.applied = self.stored = None
             self._judge_sink()
 
@@ -84,7 +99,8 @@ class PositionsWatch:
             wrong = [sentence for commit, sentence in self._ahead if not is_reset(commit.at, commit.at, resets)]
             wrong += filter(None, (self._commits.gone, self._plays.gone))
             figures: dict[str, int | float | str] = {**self._seen, "ahead": len(self._ahead), "resets": len(resets)}
-            figures["last_error"] = self._last_error
+            if self._last_error:
+                figures["last_error"] = self._last_error
             figures["unjudged"] = len(self._of_classify) + len(self._of_sink)
             if not self._seen["classify_commits"] or not self._seen["sink_commits"]:
                 wrong.append("the watch saw no commits of classify, or none of the sink")
