@@ -49,7 +49,8 @@ DRILLS = (
         "Control: the ack before the append",
         "the position moves, and is committed, a second before the outcomes are written",
         nothing,
-        Load(rate=300, seconds=30),  # each batch takes a second
+        Load(rate=200, seconds=30),  # each batch takes a second
+        until_zero=5,
         breach="ack-before-append",
         expects=f"O4: {AHEAD}",
     ),
