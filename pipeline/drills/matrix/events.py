@@ -11,6 +11,18 @@ HORIZON_SECONDS = 1_800
 RESTARTS = 3
 SLOW_SECONDS_A_FETCH = 1.0
 MOST_MB = 600
+OUT_OF_ORDER = """
+    SELECT countIf(outcome = 'accepted' AND event_time < newest) AS within, countIf(outcome = 'late') AS beyond FROM
+    (
+        SELECT outcome, event_time, max(event_time) OVER (
+            PARTITION BY source_partition ORDER BY source_offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS newest FROM plays FINAL
+    )
+"""
+HOTTEST = """
+    SELECT max(plays) / sum(plays) AS share FROM
+    (SELECT artist_id, sum(plays) AS plays FROM artist_counts FINAL GROUP BY artist_id)
+"""
 
 
 def restarts(ground: Ground) -> None:
@@ -50,17 +62,7 @@ def copies_met(ground: Ground, found: Recomputed) -> list[Verdict]:
 
 def out_of_order(ground: Ground, found: Recomputed) -> list[Verdict]:
     """Events came after later ones, within the grace and beyond it."""
-    (row,) = rows(
-        ground.settings,
-        """
-        SELECT countIf(outcome = 'accepted' AND event_time < newest) AS within, countIf(outcome = 'late') AS beyond FROM
-        (
-            SELECT outcome, event_time, max(event_time) OVER (
-                PARTITION BY source_partition ORDER BY source_offset ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ) AS newest FROM plays FINAL
-        )
-        """,
-    )
+    (row,) = rows(ground.settings, OUT_OF_ORDER)
     ground.figures |= {"out of order within the grace": row["within"], "late": row["beyond"]}
     holds = row["within"] > 0 and row["beyond"] > 0 and found.outcomes["late"] == row["beyond"]
     return [
@@ -81,13 +83,7 @@ def clocks_met(ground: Ground, found: Recomputed) -> list[Verdict]:
 
 def hot_share(ground: Ground, _found: Recomputed) -> list[Verdict]:
     """One artist has most of the plays."""
-    (row,) = rows(
-        ground.settings,
-        """
-        SELECT max(plays) / sum(plays) AS share FROM
-        (SELECT artist_id, sum(plays) AS plays FROM artist_counts FINAL GROUP BY artist_id)
-        """,
-    )
+    (row,) = rows(ground.settings, HOTTEST)
     ground.figures["share of the hottest artist"] = round(row["share"], 3)
     return [Verdict("hot key", 0.55 <= row["share"] <= 0.7, f"one artist has {row['share']:.1%} of all counted plays")]
 
