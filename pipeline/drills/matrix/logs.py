@@ -146,7 +146,7 @@ def damaged(ground: Ground) -> None:
     remade(side, topics_of(side.settings).plays)
     cases += [
         side.refused("plays made anew", "rank", r"was cut or made anew|holds outcomes"),
-        side.refused("plays made anew", "store", r"recreated or cut"),
+        side.exact_again("plays made anew, and the whole source is there to make it from"),
     ]
     side = sides["forged"]
     forged(side)

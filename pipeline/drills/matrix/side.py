@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.drills.crash_points import STAGES, Stage
 from pipeline.drills.drill import COPIES
-from pipeline.drills.ground import Ground
+from pipeline.drills.ground import DrillError, Ground
 from pipeline.drills.oracles.watch import PositionsWatch
 from pipeline.drills.told import Verdict
 from pipeline.errors import Exit
@@ -70,7 +70,7 @@ class Side:
         finally:
             watch.close()
         if set(stages) == set(STAGES) and not (found := verify(self.settings, timeout=SECONDS, show_progress=False)).exact:
-            raise AssertionError(f"{self.name}: {found.sentence} before it was damaged")
+            raise DrillError(f"run {self.name}: {found.sentence}")
         self.end(*stages)
 
     def end(self, *stages: Stage) -> None:
@@ -82,6 +82,14 @@ class Side:
                 self.guests[stage].wait(15)
             except subprocess.TimeoutExpired:
                 self.guests[stage].kill()
+
+    def exact_again(self, damage: str) -> Case:
+        """Let all stages work; the run must be exact."""
+        try:
+            self.work(*STAGES)
+        except DrillError as error:
+            return Case(damage, "all", False, str(error))
+        return Case(damage, "all", True, "made anew from the source, exact")
 
     def refused(self, damage: str, stage: Stage, pattern: str, codes: Iterable[int] = (Exit.STAY_DOWN,)) -> Case:
         """Start the stage, unless it runs; it must end with one of these codes and a sentence that fits the pattern."""
