@@ -40,7 +40,7 @@ drill-store-away: setup  ## ClickHouse away for a minute at 20,000 events/s: mem
 bench-merge: setup  ## 20 sorted files of a million rows each into one: memory, speed, completeness
 	@$(BIN)/python -m pytest tests/benchmarks/test_merge.py -m drill -s
 
-lock:  ## maintainers: resolve requirements.lock anew (needs uv)
+lock:  # maintainers: resolve requirements.lock anew (needs uv)
 	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 --extra dev \
 	  --no-header --no-annotate --upgrade --output-file requirements.lock pyproject.toml -
 

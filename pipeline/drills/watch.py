@@ -80,7 +80,7 @@ class Watch:
 
 
 def memory_mb(pid: int) -> tuple[int, int] | None:
-    """Resident memory of a process now, and the highest there was; None where it is gone."""
+    """Resident memory of a process now, and the highest there was, MiB; None where it is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

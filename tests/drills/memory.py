@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.drills.watch import memory_mb
+
 EVERY_SECONDS = 0.2
-MB = 1024
-"""/proc counts in KiB; a MB here is 1024 of them."""
 
 
 class Watched:
@@ -23,16 +23,10 @@ class Watched:
 
     def look(self) -> None:
         for name, pid in self._pids.items():
-            try:
-                status = Path(f"/proc/{pid}/status").read_text()
-            except OSError:
-                continue  # ended
-            values = dict(line.split(":", 1) for line in status.splitlines())
-            if "VmHWM" not in values:
-                continue  # ended, but not yet waited for
-            peak, now = (int(values[field].split()[0]) // MB for field in ("VmHWM", "VmRSS"))
-            self.peak[name] = max(self.peak.get(name, 0), peak)
-            self.curve.setdefault(name, []).append(now)
+            if found := memory_mb(pid):
+                now, peak = found
+                self.peak[name] = max(self.peak.get(name, 0), peak)
+                self.curve.setdefault(name, []).append(now)
 
     def table(self) -> str:
         """A line a process: highest and median resident memory, MB."""
