@@ -65,7 +65,7 @@ class Ground:
         self.around = around
         """What the drill's `around` made."""
         self._began, self._guests = time.monotonic(), list[subprocess.Popen[bytes]]()
-        self._writing = threading.Lock()
+        self._writing, self._applied = threading.Lock(), 0
         self.watch = Watch(self)
 
     def begin(self) -> None:
@@ -100,8 +100,9 @@ class Ground:
         self.until("outcomes go on", lambda: self.applied() >= before + offsets, seconds)
 
     def applied(self) -> int:
-        """Source offsets that have outcomes, as last seen."""
-        return self.watch.positions.applied or 0
+        """Source offsets that have outcomes, as last seen: also while the broker does not answer."""
+        self._applied = self.watch.positions.applied or self._applied
+        return self._applied
 
     def back(self, *names: str, than: Mapping[str, int] | None = None, seconds: float = BACK_SECONDS) -> None:
         """Return when these are up and ready; `than`: with another pid than this one."""
@@ -175,11 +176,6 @@ class Ground:
             self.say("fault", f"{name} is started")
             self.stack.start(name)
         self.back(*names)
-
-    def start_again(self, name: str) -> None:
-        """Stop in order, and start again at once."""
-        self.stop(name)
-        self.start(name)
 
     def join(self, stage: Stage, name: str, run: Settings | None = None) -> "subprocess.Popen[bytes]":
         """One more worker, outside the supervisor, of this run or another; ready when its ready file says so (`joined`)."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xmlrpc.client import Error as RpcError
 
+from deploy.embedded.supervisord import End
 from pipeline.drills.oracles.watch import PositionsWatch
 from pipeline.drills.told import Sample
 
@@ -26,6 +27,8 @@ class Watch:
         self.positions = PositionsWatch(ground.settings)
         self.samples: list[Sample] = []
         self.peak_mb: dict[str, int] = {}
+        self.ends: list[End] = []
+        """Processes that ended by themselves, or by a signal of the drill's."""
         self._guests: dict[str, int] = {}
         self._pids: dict[str, int] = {}
         self._over = threading.Event()
@@ -62,6 +65,7 @@ class Watch:
         with suppress(OSError, RpcError):  # the supervisor is asked again in a moment
             for end in self._ground.stack.ends():
                 self._ground.say("seen", f"{end.name} ended ({end.how})")
+                self.ends.append(end)
             pids = self._ground.stack.pids()
             for name, pid in pids.items():
                 if self._pids.get(name, pid) != pid:

@@ -1,15 +1,26 @@
 """Faults of processes: killed at named points, asked to end, stopped for long, joining and leaving."""
 
 import signal
+from collections import Counter
 
 from pipeline.drills.crash_points import POINTS_OF
 from pipeline.drills.drill import COPIES, Drill, Load
 from pipeline.drills.ground import CLASSIFY, WORKERS, Ground
+from pipeline.drills.oracles.reading import records
+from pipeline.drills.told import Verdict
+from pipeline.store.ask import rows
+from pipeline.topics import topics_of
+from pipeline.verify.verdict import Verdict as Recomputed
 
 POISON_AND_COPIES = {"duplicates": COPIES, "lateness": {"late": 0.01}, "poison": 0.02}
 ZOMBIE_SECONDS = 14.0
 STORM_SECONDS = 120.0
 STORM_JOINS = 20
+FINAL = 2**63
+"""Version of a final list in the store."""
+SHOWN = (
+    "SELECT toUnixTimestamp64Milli(window_end) AS window, max(version) AS version FROM top_artists FINAL GROUP BY window_end"
+)
 
 
 def crash_points(ground: Ground) -> None:
@@ -36,6 +47,11 @@ def asked_to_end(ground: Ground) -> None:
         ground.say("seen", f"{', '.join(names)} ended within {took:.1f} s")
         ground.start(*names)
         ground.progressed()
+    codes = Counter(end.how for end in ground.watch.ends)
+    asked = 2 * len(WORKERS)
+    ground.verdicts.append(
+        Verdict("exit codes", codes == {"exit code 0": asked}, f"asked {asked} times, they ended with {dict(codes)}")
+    )
 
 
 def zombies(ground: Ground) -> None:
@@ -88,6 +104,26 @@ def rank_and_store(ground: Ground) -> None:
     ground.progressed()
 
 
+def late_lists(ground: Ground, _found: Recomputed) -> list[Verdict]:
+    """Lists that came after better ones of the same window are in the log, and the store shows the best of each."""
+    best: dict[int, int] = {}
+    late = 0
+    for raw in records(ground.settings, topics_of(ground.settings).tops.name):
+        window, counted, final = (int(raw.headers[name] or 0) for name in ("window_end", "counted", "final"))
+        version = FINAL if final else counted
+        late += not final and version < best.get(window, 0)
+        best[window] = max(version, best.get(window, 0))
+    shown = {int(row["window"]): int(row["version"]) for row in rows(ground.settings, SHOWN)}
+    wrong = [window for window, version in best.items() if shown.get(window) != version]
+    ground.figures["lists that came late"] = late
+    told = f"{late} provisional lists came after better ones, the store shows the best of each of {len(best):,} windows"
+    return [
+        Verdict(
+            "late lists", late > 0 and not wrong, told if not wrong else f"the store shows others than the best: {wrong}"
+        )
+    ]
+
+
 DRILLS = (
     Drill(
         1,
@@ -132,6 +168,7 @@ DRILLS = (
         "kill -9 of rank, store, both, one shortly after the other; a rank stopped before it sends a provisional list sends "
         "it when another has its place",
         rank_and_store,
-        Load(seconds=100),
+        Load(seconds=85),
+        also=late_lists,
     ),
 )

@@ -16,7 +16,7 @@ import pytest
 import pipeline
 from deploy.embedded.ports import free_ports
 from pipeline import demo
-from pipeline.drills.matrix import events
+from pipeline.drills.matrix import events, processes
 from pipeline.drills.oracles import conservation, positions
 from pipeline.drills.oracles.replay import checksums
 from pipeline.errors import ListeningError
@@ -368,7 +368,8 @@ def test_everything_that_this_program_asks_is_admitted(served: Settings) -> None
         *("cli.py", "demo.py", "verify/verify.py", "doctor/store.py"),  # the last asks GET /ready alone
         *("store/queries.py", "store/story.py", "store/watermarks.py", "inspector/stored.py", "inspector/layers.py"),
         *("drills/oracles/conservation.py", "drills/oracles/positions.py", "drills/oracles/watch.py"),
-        *("drills/oracles/replay.py", "drills/matrix/events.py", "drills/matrix/disks.py"),  # the last GET /ready
+        *("drills/oracles/replay.py", "drills/matrix/events.py", "drills/matrix/processes.py"),
+        "drills/matrix/disks.py",  # GET /ready
     }
     two = served.model_copy(update={"shards": 2})
     top(served, 3, 60, T0 + 60_000)
@@ -388,7 +389,7 @@ def test_everything_that_this_program_asks_is_admitted(served: Settings) -> None
         rows.rows(shape, 1, 100)
     assert rows.rows(PLAYS, 0, 10).num_rows == 20
     assert set(checksums(served)) == {"plays", "duplicates", "artist_counts", "top_artists", "batches"}
-    for query in (conservation.QUERY, positions.STORED, events.OUT_OF_ORDER, events.HOTTEST):
+    for query in (conservation.QUERY, positions.STORED, events.OUT_OF_ORDER, events.HOTTEST, processes.SHOWN):
         ask.rows(served, query)
 
 
