@@ -3,6 +3,7 @@
 import signal
 from collections import Counter
 
+from deploy.embedded.supervisor_config import START_SECONDS
 from pipeline.drills.crash_points import POINTS_OF
 from pipeline.drills.drill import COPIES, Drill, Load
 from pipeline.drills.ground import CLASSIFY, WORKERS, Ground
@@ -40,6 +41,7 @@ def crash_points(ground: Ground) -> None:
 def asked_to_end(ground: Ground) -> None:
     """SIGTERM to each worker in turn, and to all at once; each must end with 0 within the supervisor's patience."""
     for names in (*((name,) for name in WORKERS), WORKERS):
+        ground.hold(START_SECONDS + 1.0)  # what ends sooner after its start is started again: that is another drill
         ground.loaded()
         for name in names:
             ground.send(name, signal.SIGTERM)
@@ -140,7 +142,7 @@ DRILLS = (
         "SIGTERM under load",
         "SIGTERM to each worker in turn, then to all at once; each is started again",
         asked_to_end,
-        Load(seconds=70),
+        Load(seconds=100),
         silent=20,
     ),
     Drill(
