@@ -169,7 +169,7 @@ DRILLS = (
         "the committed offsets of each group set to the earliest, the latest and the middle while its processes are down; "
         "in runs of their own retention passes what classify has read, and what the store has read",
         resets,
-        Load(rate=1_200, seconds=150),
+        Load(rate=1_000, seconds=130),
         silent=25,
     ),
     Drill(

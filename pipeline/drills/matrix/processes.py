@@ -133,7 +133,7 @@ DRILLS = (
         "kill -9 of classify at named points",
         f"kill -9 of classify {'; '.join(POINTS_OF['classify'])}",
         crash_points,
-        Load(rate=1_500, seconds=110, scenario=POISON_AND_COPIES),
+        Load(rate=1_500, seconds=105, scenario=POISON_AND_COPIES),
         silent=20,
     ),
     Drill(
@@ -142,8 +142,8 @@ DRILLS = (
         "SIGTERM under load",
         "SIGTERM to each worker in turn, then to all at once; each is started again",
         asked_to_end,
-        Load(seconds=100),
-        silent=20,
+        Load(seconds=90),
+        silent=30,
     ),
     Drill(
         3,
@@ -160,7 +160,7 @@ DRILLS = (
         "A rebalance storm",
         f"{STORM_JOINS} workers join and leave in {STORM_SECONDS:.0f} s, some of them by kill -9",
         storm,
-        Load(rate=1_000, seconds=150),
+        Load(rate=1_000, seconds=138),
         silent=30,
     ),
     Drill(
