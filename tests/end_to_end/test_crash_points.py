@@ -22,10 +22,19 @@ AT_FIRST = ("store", "rank", "classify", "classify-2")
 SECONDS_A_FETCH = 0.4
 
 ROUNDS: tuple[dict[str, Point], ...] = (
-    {"store": "store after insert before commit", "classify": "after fetch", "classify-2": "after decide"},
+    {
+        "store": "store after insert before commit",
+        "rank": "rank before provisional sent",
+        "classify": "after fetch",
+        "classify-2": "after decide",
+    },
     {"rank": "rank after announce", "classify": "after append sent", "classify-2": "after append acked"},
     {"store": "store after commit", "classify": "before ack", "classify-2": "after commit"},
-    {"rank": "rank after final sent", "classify": "during a dead-letter write"},
+    {
+        "store": "store after commit of top-artists",
+        "rank": "rank after final sent",
+        "classify": "during a dead-letter write",
+    },
 )
 """One after the other, classify last: no row comes and no list is final while partitions are nobody's."""
 WHILE_PARTITIONS_MOVE: dict[str, Point] = {"classify": "during revoke", "classify-2": "during restore"}

@@ -70,6 +70,7 @@ def commit_before_the_insert(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Sink, "_flush", early)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [

@@ -16,6 +16,7 @@ def _simulated() -> Iterator[None]:
         yield
 
 
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_and_nothing_counts_twice_whatever_happens_between_any_two_side_effects() -> None:
     run_state_machine_as_test(
         PipelineMachine,
