@@ -127,7 +127,8 @@ def damaged(ground: Ground) -> None:
         name: Side(ground, name) for name in ("cut", "remade-source", "remade-plays", "forged", "bit-plays", "bit-source")
     }
     for name, side in sides.items():
-        side.work(*(("classify",) if name == "bit-source" else STAGES if name != "cut" else ("classify", "rank")))
+        if name != "bit-source":  # what is classified already is never read again
+            side.work(*(("classify", "rank") if name == "cut" else STAGES))
     cases: list[Case] = []
 
     side = sides["cut"]
