@@ -91,8 +91,8 @@ class Side:
             return Case(damage, "all", False, str(error))
         return Case(damage, "all", True, "made anew from the source, exact")
 
-    def refused(self, damage: str, stage: Stage, pattern: str, codes: Iterable[int] = (Exit.STAY_DOWN,)) -> Case:
-        """Start the stage, unless it runs; it must end with one of these codes and a sentence that fits the pattern."""
+    def refused(self, damage: str, stage: Stage, pattern: str) -> Case:
+        """Start the stage, unless it runs; it must end with exit 78 and a sentence that fits the pattern."""
         if stage not in self.guests or self.guests[stage].poll() is not None:
             self.start(stage)
         try:
@@ -101,7 +101,7 @@ class Side:
             code = None
             self.guests[stage].kill()
         said = said_last(self.ground.log_of(self.settings, stage))
-        holds = code in set(codes) and re.search(pattern, said) is not None
+        holds = code == Exit.STAY_DOWN and re.search(pattern, said) is not None
         outcome = f"exit {int(code)}" if code is not None else f"still up after {SECONDS:.0f} s"
         self.ground.say("seen", f"{self.name}: {stage}: {outcome}")
         return Case(damage, stage, holds, f"{outcome}, {said[:300]}")
