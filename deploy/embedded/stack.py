@@ -42,7 +42,7 @@ class Stack:
 
     def services(self) -> list[Service]:
         """What runs where, now."""
-        pids = self._daemon.pids()
+        pids = self.pids()
         return [Service(p.name, pids.get(p.name), p.address, p.logs[-1]) for p in self._programs.values()]
 
     def pids(self) -> dict[str, int]:
@@ -51,7 +51,8 @@ class Stack:
 
     def ready(self, name: str) -> int | None:
         """The pid of a process that is up and has said that it is ready, else None."""
-        return None if self._not_ready([name]) else self.pids().get(name)
+        pid = self.pids().get(name)
+        return pid if self._is_ready(name, pid) else None
 
     def start(self, name: str) -> None:
         """Start a process that was stopped or stays down; does not wait for it."""
@@ -99,9 +100,12 @@ class Stack:
             self._pause(POLL_SECONDS)
 
     def _not_ready(self, names: Sequence[str]) -> list[str]:
+        pids = self.pids()
+        return [name for name in names if not self._is_ready(name, pids.get(name))]
+
+    def _is_ready(self, name: str, pid: int | None) -> bool:
         # The pid is compared: a file may be left from a process that was killed.
-        pids = self._daemon.pids()
-        return [name for name in names if name not in pids or _ready_pid(ready_file(self.settings, name)) != str(pids[name])]
+        return pid is not None and _ready_pid(ready_file(self.settings, name)) == str(pid)
 
     def _check_start(self, waiting: Sequence[str], deadline: float) -> None:
         self.check()

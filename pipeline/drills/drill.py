@@ -46,8 +46,7 @@ class Drill:
     fault: str
     """What is done, in a sentence."""
     script: Callable[["Ground"], None]
-    load: Load | None = Load()
-    """None: the script brings its own events."""
+    load: Load = Load()
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the run that differ from those of all drills (ground.py)."""
     silent: float = 15.0

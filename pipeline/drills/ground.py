@@ -193,9 +193,9 @@ class Ground:
         changes = {"run": run, "kafka_bootstrap": self.settings.bootstrap, "store_port": free_ports(1)[0]}
         return pipeline_settings.load(**(self.settings.model_dump() | changes))
 
-    def joined(self, name: str, guest: "subprocess.Popen[bytes]", run: Settings | None = None) -> bool:
-        """Whether a guest is ready."""
-        file = ready_file(run or self.settings, name)
+    def joined(self, name: str, guest: "subprocess.Popen[bytes]") -> bool:
+        """Whether a guest of this run is ready."""
+        file = ready_file(self.settings, name)
         return file.exists() and file.read_text() == str(guest.pid)
 
     def log(self, name: str) -> str:

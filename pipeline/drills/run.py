@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,18 +52,14 @@ def _drilled(drill: Drill, ground: Ground, progress: Callable[[str], None]) -> l
 
     ground.begin()
     ground.watch.start()
-    with ExitStack() as stack:
-        if drill.load:
-            phase("load")
-            stack.enter_context(loading(ground, drill.load))
-            ground.until("the first outcomes", lambda: ground.applied() >= PROGRESS)
+    phase("load")
+    with loading(ground, drill.load):
+        ground.until("the first outcomes", lambda: ground.applied() >= PROGRESS)
         phase("fault")
         drill.script(ground)
-        recovered = ground.second()
         phase("recovery")
-        if drill.load:
-            finished(ground, drill.load)
-    recovered = max(recovered, ground.second())
+        finished(ground, drill.load)
+    recovered = ground.second()
     phase("drain")
     _drain(ground, drill.until_zero + DRAIN_SECONDS)
     phase("judge")

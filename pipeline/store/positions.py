@@ -35,12 +35,14 @@ class Start:
 def held(client: Any, kind: str, partition: int, committed: Committed) -> bool:
     """Whether the store holds the records below the committed offset. Not where the commit isn't one of ours: tools that
     reset offsets leave the metadata empty, and what they skip would never be stored."""
-    if not committed.metadata.isdecimal() or (kind != "plays" and int(committed.metadata) != committed.offset):
+    if not committed.metadata.isdecimal():
         return False
-    parameters = {"partition": partition, "next": int(committed.metadata or 0) if kind == "plays" else 0}
-    if kind == "plays" and not parameters["next"]:
+    told = int(committed.metadata)
+    if kind != "plays" and told != committed.offset:
+        return False
+    if kind == "plays" and not told:
         return True  # nothing but records of others were passed over
-    return bool(client.query(HELD[kind], parameters=parameters).result_rows[0][0])
+    return bool(client.query(HELD[kind], parameters={"partition": partition, "next": told}).result_rows[0][0])
 
 
 def start_of(topic: str, partition: int, low: int, high: int, committed: Committed, *, is_held: bool) -> Start:

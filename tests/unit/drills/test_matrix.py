@@ -29,8 +29,6 @@ def test_every_drill_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("drill", EVERY, ids=lambda drill: drill.name)
 def test_every_load_can_be_told_and_follows_its_seed(drill: Drill) -> None:
-    if drill.load is None:
-        return
     told = drill.load.told(7)
     assert told.seed == 7
     assert told.events == drill.load.rate * drill.load.seconds
