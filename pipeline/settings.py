@@ -127,6 +127,11 @@ class Settings(BaseSettings):
         return self.data_dir.absolute() / "runs" / self.run
 
     @property
+    def store_dir(self) -> Path:
+        """The embedded engine's folder."""
+        return self.run_dir / "store"
+
+    @property
     def ledger_dir(self) -> Path:
         """Where producers of this run write their ledgers, one Parquet file a producing session."""
         return self.run_dir / "ledger"

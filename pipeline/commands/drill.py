@@ -1,5 +1,7 @@
 """`listening drill list|run`: break a running pipeline on purpose, and let independent oracles judge it."""
 
+import os
+import platform
 import shutil
 import time
 from datetime import UTC, datetime
@@ -106,8 +108,5 @@ def chosen_drills(names: list[str]) -> "list[Drill]":
 
 def machine() -> str:
     """What it ran on, in a few words."""
-    import os
-    import platform
-
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     return f"{os.cpu_count()} cores, {memory} GiB, {platform.system()}, Python {platform.python_version()}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
+from deploy.embedded.broker_files import broker_dir
 from pipeline.doctor import (
     broker,
     folder,
@@ -110,7 +111,7 @@ class Patient:
 
 
 def _filling(settings: Settings) -> list[Path]:
-    return [settings.data_dir.absolute() / "broker" / "data", settings.run_dir / "store"]
+    return [broker_dir(settings) / "data", settings.store_dir]
 
 
 def _broker(patient: Patient, now_ms: int) -> list[Finding]:

@@ -74,6 +74,7 @@ def _drain(ground: Ground, seconds: float) -> None:
 
     try:
         ground.until("all lag is gone", drained, seconds)
+        seen_so_far = len(ground.watch.samples)
+        ground.until("a sample shows it", lambda: len(ground.watch.samples) > seen_so_far)
     except DrillError as error:
         ground.say("seen", str(error))
-    time.sleep(1.5)  # one more sample, with the lag gone

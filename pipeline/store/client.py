@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, TextIO
 
 import clickhouse_connect
@@ -52,11 +51,6 @@ PING_SECONDS = 2
 """How long a guest waits to hear that a server is there; it is asked twice."""
 
 
-def store_dir(settings: Settings) -> Path:
-    """The embedded engine's folder."""
-    return settings.run_dir / "store"
-
-
 def open_client(
     settings: Settings,
     database: str | None = None,
@@ -85,7 +79,7 @@ def open_client(
                 f"LISTENING_CLICKHOUSE_DSN can't be used ({type(error).__name__}): it must look like "
                 "clickhouse://user:password@host:8123/database, with %XX for what is special in a password"
             ) from None
-    path = store_dir(settings)
+    path = settings.store_dir
     try:
         client = clickhouse_connect.get_client(
             interface="chdb", path=str(path), database=database, chdb_options=ENGINE_OPTIONS
@@ -196,7 +190,7 @@ class Pool:
 
     def _require_room(self) -> None:
         try:
-            require_room("the store", store_dir(self._settings), STORE_KEEPS)
+            require_room("the store", self._settings.store_dir, STORE_KEEPS)
         except UnavailableError as error:
             raise NotNowError(str(error)) from None
 

@@ -27,7 +27,7 @@ from pipeline.errors import Exit, ListeningError, RefusedError
 from pipeline.settings import Settings
 from pipeline.store import migrate
 from pipeline.store.app import make_app
-from pipeline.store.client import Pool, store_dir
+from pipeline.store.client import Pool
 from pipeline.store.disk import refuse_full
 from pipeline.store.refusals import translated
 from pipeline.store.sinks import Failure, Sinks
@@ -133,7 +133,7 @@ def _migrate(settings: Settings, pool: Pool) -> None:
 def _look(settings: Settings) -> None:
     """Raises UnavailableError where the embedded engine is to be opened anew."""
     if not settings.clickhouse_dsn:
-        refuse_full(store_dir(settings))
+        refuse_full(settings.store_dir)
 
 
 def _keep(server: Server, sinks: Sinks, begin: Callable[[], None], look: Callable[[], None], ready: Path) -> None:

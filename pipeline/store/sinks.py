@@ -13,7 +13,7 @@ import structlog
 from pipeline import admin
 from pipeline.errors import Exit, ListeningError
 from pipeline.settings import Settings
-from pipeline.store.client import Pool, store_dir
+from pipeline.store.client import Pool
 from pipeline.store.disk import DistrustfulWriter
 from pipeline.store.positions import Committed, held
 from pipeline.store.readers import ArtistsReader, CountsReader, PlaysReader, TopsReader
@@ -99,7 +99,7 @@ class Sinks:
 
         writer = self._make_writer(client, self._settings.database)
         if not self._settings.clickhouse_dsn:
-            writer = DistrustfulWriter(writer, store_dir(self._settings))
+            writer = DistrustfulWriter(writer, self._settings.store_dir)
         return Sink(self._settings, topic, reader, writer, is_held, self._stop, self._troubles)
 
     def _run(self, sink: Sink) -> None:

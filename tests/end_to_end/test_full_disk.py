@@ -16,7 +16,6 @@ from pipeline.drills.small_disk import SmallDisk, small_disk
 from pipeline.errors import Exit
 from pipeline.room import BROKER_NEEDS, STORE_FULL, STORE_KEEPS
 from pipeline.settings import Settings, load
-from pipeline.store.client import store_dir
 from pipeline.topics import topics_of
 from tests.end_to_end.processes import wait_for
 from tests.end_to_end.test_broker import produce, values
@@ -38,7 +37,7 @@ def run(settings: Settings) -> Settings:
 
 @pytest.fixture
 def disk(run: Settings) -> Iterator[SmallDisk]:
-    with small_disk(store_dir(run), (STORE_KEEPS >> 20) + 64) as disk:
+    with small_disk(run.store_dir, (STORE_KEEPS >> 20) + 64) as disk:
         yield disk
 
 

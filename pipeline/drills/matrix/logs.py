@@ -1,11 +1,11 @@
 """Logs that are not what they were: offsets reset, retention ahead of its readers, topics cut, damaged, made anew."""
 
 import time
-from pathlib import Path
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from deploy.embedded.broker_files import broker_dir
 from pipeline import admin
 from pipeline.drills.crash_points import STAGES
 from pipeline.drills.drill import Drill, Load
@@ -90,8 +90,7 @@ def remade(side: Side, topic: Topic) -> None:
 def flipped(side: Side, topic: Topic) -> None:
     """A bit in the middle of each partition's log changes on the disk, under the running broker."""
     for partition in range(topic.partitions):
-        folder = side.settings.data_dir / "broker" / "data" / f"{topic.name}-{partition}"
-        (segment,) = Path(folder).glob("*.log")
+        (segment,) = (broker_dir(side.settings) / "data" / f"{topic.name}-{partition}").glob("*.log")
         with segment.open("r+b") as file:
             middle = segment.stat().st_size // 2
             file.seek(middle)

@@ -10,7 +10,7 @@ from pipeline.errors import Exit, UnavailableError
 from pipeline.room import STORE_FULL, STORE_KEEPS
 from pipeline.settings import Settings
 from pipeline.store import migrate
-from pipeline.store.client import Pool, store_dir
+from pipeline.store.client import Pool
 from pipeline.store.disk import DistrustfulWriter
 from pipeline.store.refusals import NotNowError
 from pipeline.store.tables import SCHEMAS
@@ -24,7 +24,7 @@ NAMES = pa.table({"artist_id": [1], "name": ["One"]}).cast(SCHEMAS["artists"].re
 
 @pytest.fixture
 def disk(settings: Settings) -> Iterator[SmallDisk]:
-    with small_disk(store_dir(settings), (STORE_KEEPS >> 20) + 64) as disk:
+    with small_disk(settings.store_dir, (STORE_KEEPS >> 20) + 64) as disk:
         yield disk
 
 
