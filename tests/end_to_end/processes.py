@@ -91,6 +91,12 @@ def processes(settings: Settings) -> Iterator[Processes]:
         group.stop_all()
 
 
+def freeze(process: subprocess.Popen[bytes]) -> None:
+    """SIGSTOP, and wait until every thread stands still: on a busy machine they go on for a moment."""
+    os.kill(process.pid, signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     """kill -9, and wait until it is gone."""
     os.kill(process.pid, signal.SIGKILL)

@@ -37,7 +37,7 @@ from pipeline.topics import group_of, topics_of
 from producers.produce import produce
 from producers.scenarios.model import Scenario
 from tests.conftest import settings_env
-from tests.end_to_end.processes import kill, processes, wait_for
+from tests.end_to_end.processes import freeze, kill, processes, wait_for
 from tests.end_to_end.test_cli import ROOT, home, listening  # noqa: F401  (home is a fixture)
 
 SMALL = Scenario(events=2_000, minutes=10, artists=100, users=500, release={"at": "minute 4"}, seed=5)
@@ -335,7 +335,7 @@ def test_a_broker_that_falls_silent_half_way_is_waited_for_no_longer_than_the_bo
         wait_for_broker(settings, 60)
         ensure_topics(settings)
         kafka = Kafka(settings)
-        os.kill(broker.pid, signal.SIGSTOP)
+        freeze(broker)
         began = time.monotonic()
         questions = [lambda: kafka.cluster, lambda: kafka.topics, lambda: kafka.groups, lambda: kafka.bounds]
         for ask in questions:

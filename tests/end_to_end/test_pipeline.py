@@ -23,7 +23,7 @@ from pipeline.verify.verdict import Verdict
 from pipeline.verify.verify import verify
 from producers.produce import Produced, produce
 from producers.scenarios.model import Scenario
-from tests.end_to_end.processes import kill, processes, wait_for
+from tests.end_to_end.processes import freeze, kill, processes, wait_for
 
 SMALL = Scenario(events=30_000, minutes=20, artists=500, users=4_000, release={"at": "minute 8"}, seed=5)
 
@@ -132,7 +132,7 @@ def test_a_zombie_and_its_successor_and_two_shards_leave_an_exact_result(setting
         rank = run.start("rank")
         first = run.start("classify")
         wait_for("some outcomes", lambda: classified(settings) > 1_000)
-        os.kill(first.pid, signal.SIGSTOP)  # longer than its session: its partitions go to the second
+        freeze(first)  # longer than its session: its partitions go to the second
         second = run.start("classify", ready=False)
         before = classified(settings)
         wait_for("the successor at work", lambda: classified(settings) > before + 2_000)
@@ -156,7 +156,7 @@ def test_a_worker_stopped_for_longer_than_its_session_goes_on_by_itself(settings
     with processes(settings) as run:
         classify = run.start("classify")
         wait_for("a member", lambda: members() == 1)
-        os.kill(classify.pid, signal.SIGSTOP)
+        freeze(classify)
         produced = published(settings, SMALL.model_copy(update={"events": 2_000, "minutes": 10}))
         wait_for("the session is over", lambda: members() == 0)
         os.kill(classify.pid, signal.SIGCONT)

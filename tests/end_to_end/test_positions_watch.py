@@ -17,7 +17,7 @@ from pipeline.admin import ensure_topics, wait_for_broker
 from pipeline.drills.oracles.watch import PositionsWatch
 from pipeline.settings import Settings, load
 from pipeline.topics import group_of, topics_of
-from tests.end_to_end.processes import wait_for
+from tests.end_to_end.processes import freeze, wait_for
 from tests.unit.drills.oracles.raws import plays
 
 STOPPED_SECONDS = 5.0
@@ -105,7 +105,7 @@ def test_a_watch_sees_nothing_while_the_broker_is_away_and_everything_afterwards
         writer = Writer(settings)
         assert [writer.write() for _ in range(3)] == [10, 20, 30]
         wait_for("the first records", sees(30, 30, 30))
-        os.kill(broker.process.pid, signal.SIGSTOP)
+        freeze(broker.process)
         stopped = time.monotonic()
         while time.monotonic() - stopped < STOPPED_SECONDS:
             assert look() == (None, None, None)

@@ -20,7 +20,7 @@ from pipeline.store.retention import Trimmer
 from pipeline.store.sink import Progress
 from pipeline.topics import Topic, group_of, topics_of
 from pipeline.verify.readlog import end_offsets
-from tests.end_to_end.processes import kill, processes, wait_for
+from tests.end_to_end.processes import freeze, kill, processes, wait_for
 from tests.end_to_end.test_pipeline import SMALL, published, verdict_of
 
 
@@ -117,7 +117,7 @@ def test_a_worker_that_was_stopped_while_the_log_was_cut_goes_on(settings: Setti
         first = run.start("rank")
         run.start("classify")
         wait_for("some outcomes", lambda: reached(settings) > 3_000)
-        os.kill(first.pid, signal.SIGSTOP)
+        freeze(first)
         stood = committed(settings, plays)
         second = run.start("rank", ready=False)
         wait_for("the log cut behind the second", lambda: all(map(int.__gt__, lows(settings, plays), stood)))
