@@ -1,6 +1,7 @@
 """One drill: steady load ─► fault ─► recovery ─► drain ─► judge."""
 
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline.drills.load import finished, loading
 from pipeline.drills.told import Result, Verdict
 from pipeline.errors import ListeningError
 
+TRACEBACK = "traceback.txt"
 DRAIN_SECONDS = 20.0
 """How much longer than the drill allows is waited for the lag to be gone, so that the report shows by how much."""
 
@@ -25,6 +27,10 @@ def run_drill(drill: Drill, seed: int, folder: Path, progress: Callable[[str], N
             verdicts = _drilled(drill, ground, progress)
     except ListeningError as failure:
         error = str(failure)
+    except Exception as failure:  # a mistake of the drill's own: it failed, and those after it are run
+        error = f"the drill itself failed, see {folder / TRACEBACK}: {failure!r}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / TRACEBACK).write_text(traceback.format_exc())
     return Result(
         number=drill.number,
         name=drill.name,

@@ -2,7 +2,8 @@
 
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+import stamina
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from deploy.embedded.broker_files import broker_dir
@@ -15,6 +16,8 @@ from pipeline.settings import Settings
 from pipeline.topics import Topic, group_of, topics_of
 
 LAST_SECONDS = 2.0
+GONE_SECONDS = 30.0
+"""Longer than the session of a member that was killed."""
 LOST = r"offsets \d+ to \d+"
 
 
@@ -50,7 +53,10 @@ def reset(settings: Settings, stage: str, topics: tuple[Topic, ...], where: str)
                 low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=30)
                 offset = {"earliest": low, "latest": high, "middle": (low + high) // 2}[where]
                 offsets.append(TopicPartition(topic.name, partition, offset))
-        consumer.commit(offsets=offsets, asynchronous=False)
+        # A member that was killed stays one until its session is over.
+        for attempt in stamina.retry_context(on=KafkaException, attempts=None, timeout=GONE_SECONDS, wait_max=1.0):
+            with attempt:
+                consumer.commit(offsets=offsets, asynchronous=False)
     finally:
         consumer.close()
 
