@@ -117,14 +117,25 @@ def _bytes_at(body: bytes, position: int) -> tuple[bytes | None, int]:
 
 
 def read_records(batches: Iterable[Batch], known: Known) -> Read:
-    """Every record of the batches as a row, a tick or a refusal; markers of transactions are none of them."""
+    """Every record of the batches as a row, a tick or a refusal; markers of transactions are none of them.
+
+    Behind a record whose schema is undecided only further such ids are looked for: all is read again once they are known.
+    """
     read = Read()
     for batch in batches:
         if batch.control:
             continue
         for record in kafka_records(batch):
-            _sort_in(record, batch.transactional, known, read)
+            if not read.undecided or _may_be_undecided(record.value, known, read.undecided):
+                _sort_in(record, batch.transactional, known, read)
     return read
+
+
+def _may_be_undecided(value: bytes | None, known: Known, found: set[int]) -> bool:
+    if value is None or len(value) < 5:
+        return False
+    schema_id = int.from_bytes(value[1:5], "big")
+    return schema_id not in found and known.get(schema_id) is None
 
 
 def _sort_in(record: Any, transactional: bool, known: Known, read: Read) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import polars as pl
 import pyarrow as pa
 
-from pipeline.codec.container import read_container
+from pipeline.codec.container import ContainerError, read_container
 from pipeline.codec.headers import HeaderList
 from pipeline.errors import RefusedError
 from pipeline.store.tables import SCHEMAS, table_of
@@ -48,8 +48,8 @@ def frame_of(where: str, value: bytes | None, columns: dict[str, Any]) -> pl.Dat
     """The rows of a record's container. Raises RefusedError where it can't be read as one."""
     try:
         frame = read_container(value or b"", columns)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
-        raise RefusedError(f"{where} is no Avro container that can be read: {error}") from error
+    except ContainerError as error:
+        raise RefusedError(f"{where} is no container that can be read: {error}") from error
     if missing := columns.keys() - set(frame.columns):
         raise RefusedError(f"{where} lacks the columns {', '.join(sorted(missing))}")
     return frame

@@ -85,7 +85,7 @@ class CountLane:
         parts = [rows[at : at + _ROWS_PER_RECORD] for at in range(0, len(rows), _ROWS_PER_RECORD)] or [[]]
         for number, part in enumerate(parts, 1):
             headers = CountsHeaders(self._partition, *told, number, len(parts), self._rules.fingerprint)
-            value = write_container(_frame(part), "ArtistCount") if part else b""
+            value = write_container(_frame(part)) if part else b""
             await self._appender.append(self._topics.counts.name, shard, value, headers.encode(), timestamp=self._watermark)
 
 

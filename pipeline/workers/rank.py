@@ -115,7 +115,7 @@ class RankLane:
             watermark=self._top.watermark,
         )
         rows = [(rank, artist, plays) for rank, (artist, plays) in enumerate(ranked.places, 1)]
-        value = write_container(pl.DataFrame(rows, TOP_SCHEMA, orient="row"), "RankedArtist")
+        value = write_container(pl.DataFrame(rows, TOP_SCHEMA, orient="row"))
         await self._appender.append(
             self._topics.tops.name, self._shard, value, headers.encode(), timestamp=self._top.watermark
         )

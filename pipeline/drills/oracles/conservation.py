@@ -1,12 +1,12 @@
 """O3: per partition, every source offset became exactly one thing, and log, dead letters and store say the same of it."""
 
-import io
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-import fastavro
+import pyarrow as pa
+import pyarrow.ipc
 
 from pipeline.drills.oracles.batches import OUTCOMES, PARTS, Batch, batch_of
 from pipeline.drills.oracles.reading import Raw, ends_of, records
@@ -82,15 +82,22 @@ def fold(plays: Iterable[Raw]) -> Folded:
     return folded
 
 
+def _table(value: bytes | None) -> pa.Table:
+    """Offset and outcome of a container's rows. Raises ArrowException, OSError, KeyError where it is none."""
+    if not value:
+        return pa.schema({"offset": pa.int64(), "outcome": pa.string()}).empty_table()
+    return pa.ipc.open_stream(value).read_all().select(["offset", "outcome"])
+
+
 def _rows_of(raw: Raw, batch: Batch, folded: Folded) -> Iterator[str]:
     where, found, offsets = f"plays partition {batch.partition}, offset {batch.offset}", Counter[str](), set[int]()
     try:
-        for row in fastavro.reader(io.BytesIO(raw.value)) if raw.value else ():
+        for row in _table(raw.value).to_pylist():
             found[row["outcome"]] += 1
             offsets.add(row["offset"])
             if row["outcome"] == "invalid":
                 folded.refused.add((batch.partition, row["offset"]))
-    except (ValueError, EOFError, KeyError, TypeError) as error:
+    except (pa.ArrowException, OSError, KeyError) as error:
         yield f"{where} holds no container ({error})"
         return
     folded.rows += sum(found.values())

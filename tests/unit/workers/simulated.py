@@ -1,12 +1,12 @@
 """The derived logs of a run, written by the stages themselves, a step at a time, with crashes, zombies and rogues."""
 
 import asyncio
-import io
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-import fastavro
+import pyarrow as pa
+import pyarrow.ipc
 
 from pipeline.codec.batches import walk
 from pipeline.codec.decode import decode
@@ -210,7 +210,7 @@ def published(log: MemoryLog) -> dict[tuple[int, int], list[tuple[int, int]]]:
         for entry in log.records[TOPS, shard]:
             headers = TopHeaders.decode(entry.headers)
             if headers.final:
-                rows: list[Any] = list(fastavro.reader(io.BytesIO(entry.value)))
+                rows: list[Any] = pa.ipc.open_stream(entry.value).read_all().to_pylist()
                 places = [(row["artist_id"], row["plays"]) for row in rows]
                 assert found.setdefault((headers.window_end, shard), places) == places
     return found

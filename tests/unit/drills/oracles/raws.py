@@ -4,17 +4,12 @@ import io
 import struct
 from typing import Any
 
-import fastavro
+import pyarrow as pa
+import pyarrow.ipc
 
 from pipeline.drills.oracles.reading import Raw
 
-_ROW: Any = fastavro.parse_schema(
-    {
-        "type": "record",
-        "name": "Row",
-        "fields": [{"name": "offset", "type": "long"}, {"name": "outcome", "type": "string"}],
-    }
-)
+_ROW: Any = pa.schema([("offset", pa.int64()), ("outcome", pa.string())])
 NAMES = ("accepted", "duplicate", "late", "skipped", "suspect", "invalid", "ticks", "absent")
 
 
@@ -29,7 +24,8 @@ def plays(
     found = [names[initial] for initial in outcomes]
     stream = io.BytesIO()
     rows = [{"offset": first + n * step, "outcome": name} for n, name in enumerate(found) if name not in ("ticks", "absent")]
-    fastavro.writer(stream, _ROW, rows)
+    with pa.ipc.new_stream(stream, _ROW) as writer:
+        writer.write_table(pa.Table.from_pylist(rows, _ROW))
     numbers = {"at": at, "first": first, "last": first + len(outcomes) - 1, "watermark": 7}
     numbers |= {name: found.count(name) for name in NAMES} | headers
     packed: dict[str, bytes | None] = {name: b"%d" % number for name, number in numbers.items()}
