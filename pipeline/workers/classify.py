@@ -11,6 +11,8 @@ One partition's batch, in this order:
 import asyncio
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import polars as pl
 
@@ -38,6 +40,10 @@ from pipeline.workers.schemas import learn
 
 _ROWS_PER_RECORD = 40_000
 """Most source offsets in one `plays` record: about 4 MB before compression."""
+
+
+_DECODER = ThreadPoolExecutor(1, thread_name_prefix="decode")
+"""Decodes one partition's fetch, mostly without the interpreter's lock, while another's is decided."""
 
 
 class ClassifyLane:
@@ -86,17 +92,19 @@ class ClassifyLane:
 
     async def _decode(self, fetch: Fetch) -> Decoded:
         self._known.forget_refusals()
+        work = partial(
+            decode,
+            fetch.batches,
+            self._durable,
+            self._partition,
+            self._settings.partitions,
+            self._rules.max_ahead_ms,
+            fast=self._settings.fast_fetch,
+            known=self._known,
+        )
         while True:
             try:
-                return decode(
-                    fetch.batches,
-                    self._durable,
-                    self._partition,
-                    self._settings.partitions,
-                    self._rules.max_ahead_ms,
-                    fast=self._settings.fast_fetch,
-                    known=self._known,
-                )
+                return await asyncio.get_running_loop().run_in_executor(_DECODER, work)
             except UndecidedSchemasError as undecided:
                 await learn(self._registry, self._known, undecided.ids)
 
