@@ -58,6 +58,10 @@ class ClassifyMetrics:
             if not self._busy_lanes:
                 self.busy.inc(time.perf_counter() - self._busy_since)
 
+    def acknowledged(self) -> None:
+        """To be called when the broker has acknowledged outcomes."""
+        self.last_work.set_to_current_time()
+
     def write(self) -> None:
         """Write the file anew, atomically. Where it can't be (a full disk), it stays as it is, which is said once: events
         are not left lying for the sake of their numbers."""

@@ -132,9 +132,8 @@ class ClassifyLane:
                 )
 
     def _count(self, part: Decoded, record: PlaysRecord) -> None:
-        """To be called when the record is acknowledged."""
         metrics = self._metrics
-        metrics.last_work.set_to_current_time()
+        metrics.acknowledged()
         for label, number in zip(LABELS, record.counts, strict=True):
             metrics.events.labels(label).inc(number)
         metrics.ticks.inc(record.ticks)

@@ -82,7 +82,7 @@ def _measure(measures: list[Measure], outcome: Outcome, progress: Callable[[str]
     for measure in measures:
         progress(f"measuring {measure.name}")
         try:
-            found[measure.name] = measure.load()()
+            found[measure.name] = measure.run()
             progress(f"{measure.name}: {found[measure.name]['verdict']}")
         except ModuleNotFoundError as error:
             if error.name != f"tests.benchmarks.{measure.module}":

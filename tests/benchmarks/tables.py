@@ -48,8 +48,11 @@ def _contestants(document: Mapping[str, Any]) -> Table:
     table.add_column("verify")
     for entry in document["contestants"].values():
         rates, rounds = entry["events_per_second"], [one for one in entry["rounds"] if one]
+        label = entry["label"]
+        if rounds and rounds[0]["events"] < document["events"]:
+            label += f", {rounds[0]['events']:,} of them"
         if not rates:
-            table.add_row(entry["label"], "failed", "", "", "", "", "")
+            table.add_row(label, "failed", "", "", "", "", "")
             continue
         cpu, peak = (
             median(one["cpu_us_per_event"] for one in rounds),
@@ -57,7 +60,7 @@ def _contestants(document: Mapping[str, Any]) -> Table:
         )
         numbers = (f"{rates[name]:,}" for name in ("median", "low", "high"))
         style = "bold" if entry["ours"] else ""
-        table.add_row(entry["label"], *numbers, f"{cpu:.2f}", f"{peak:,}", escape(entry["verify"] or ""), style=style)
+        table.add_row(label, *numbers, f"{cpu:.2f}", f"{peak:,}", escape(entry["verify"] or ""), style=style)
     for name, reason in document["skipped"].items():
         table.add_row(name, "skipped", "", "", "", "", escape(reason), style="yellow")
     return table
