@@ -35,7 +35,7 @@ CONTESTANTS = (
     Contestant("aiokafka", "aiokafka alone: the floor", theirs.aiokafka),
     Contestant("two-classify", "classify, 2 processes", _ours(ours.classify, 2), ours=True),
     Contestant("quix-streams", "Quix Streams, RocksDB", theirs.quix_streams),
-    Contestant("faust", "Faust as in its manual, no durable state", theirs.faust),
+    Contestant("faust", "Faust as in its manual, stateless", theirs.faust),
 )
 
 
