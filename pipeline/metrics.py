@@ -19,7 +19,7 @@ class ClassifyMetrics:
 
     def __init__(self, path: Path) -> None:
         self._path, self._stale = path, False
-        self._busy_lanes, self._busy_since = 0, 0.0
+        self._busy_lanes, self._busy_since, self._began = 0, 0.0, False
         self.registry = CollectorRegistry()
         self.events = Counter("listening_events", "Events by outcome", ["outcome"], registry=self.registry)
         self.ticks = Counter("listening_ticks", "Ticks", registry=self.registry)
@@ -28,6 +28,16 @@ class ClassifyMetrics:
         self.busy = Counter(
             "listening_classify_busy_seconds", "Seconds in which some partition was at work", registry=self.registry
         )
+        self.first_work = Gauge(
+            "listening_classify_first_work_timestamp_seconds",
+            "When the first fetch was taken, unix time; 0: none was",
+            registry=self.registry,
+        )
+        self.last_work = Gauge(
+            "listening_classify_last_work_timestamp_seconds",
+            "When the broker had acknowledged the last outcome so far, unix time; 0: none",
+            registry=self.registry,
+        )
         self.remembered = Gauge("listening_remembered_ids", "Ids in memory", ["partition"], registry=self.registry)
         for label in LABELS:
             self.events.labels(label)
@@ -35,6 +45,9 @@ class ClassifyMetrics:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Counts the time in which at least one partition is inside, overlapping ones once."""
+        if not self._began:
+            self._began = True
+            self.first_work.set_to_current_time()
         if not self._busy_lanes:
             self._busy_since = time.perf_counter()
         self._busy_lanes += 1
@@ -44,6 +57,10 @@ class ClassifyMetrics:
             self._busy_lanes -= 1
             if not self._busy_lanes:
                 self.busy.inc(time.perf_counter() - self._busy_since)
+
+    def acknowledged(self) -> None:
+        """To be called when the broker has acknowledged outcomes."""
+        self.last_work.set_to_current_time()
 
     def write(self) -> None:
         """Write the file anew, atomically. Where it can't be (a full disk), it stays as it is, which is said once: events

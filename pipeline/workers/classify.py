@@ -141,6 +141,7 @@ class ClassifyLane:
 
     def _count(self, part: Decoded, record: PlaysRecord) -> None:
         metrics = self._metrics
+        metrics.acknowledged()
         for label, number in zip(LABELS, record.counts, strict=True):
             metrics.events.labels(label).inc(number)
         metrics.ticks.inc(record.ticks)

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.drills.small_disk import small_disk
 from pipeline.metrics import ClassifyMetrics, metrics_file, read_total
+from tests.benchmarks.ours import Work, work_of
 from tests.small_disks import needs_mounts
 
 
@@ -32,3 +33,22 @@ def test_a_folder_that_can_not_be_made_is_no_reason_to_stop(tmp_path: Path, caps
     (tmp_path / "metrics").touch()
     ClassifyMetrics(metrics_file(tmp_path, "classify", 1)).write()
     assert "the metrics can't be written" in capsys.readouterr().out
+
+
+def test_work_begins_with_the_first_fetch_taken_and_ends_with_the_last_acknowledged_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    #  10 a fetch is taken   12 acknowledged   20 another   25 acknowledged   30 a third, whose outcome is still under way
+    file = metrics_file(tmp_path, "classify", 1)
+    metrics = ClassifyMetrics(file)
+    assert work_of(file) == Work(0, 0.0, 0.0)
+    for taken, acknowledged, number in ((10.0, 12.0, 3), (20.0, 25.0, 4), (30.0, None, 0)):
+        monkeypatch.setattr("time.time", lambda taken=taken: taken)
+        with metrics.at_work():
+            if acknowledged:
+                monkeypatch.setattr("time.time", lambda acknowledged=acknowledged: acknowledged)
+                metrics.acknowledged()
+                metrics.events.labels("accepted").inc(number)
+                metrics.ticks.inc()
+    metrics.write()
+    assert work_of(file) == Work(9, 10.0, 25.0)
