@@ -16,6 +16,9 @@ class Tally:
 
     def add(self, artists: Longs, plays: Longs) -> Longs:
         """Add plays of these artists (ascending, each once); how many they have now. The arrays given aren't kept."""
+        if not len(self.artists):
+            self.artists, self.plays = artists.copy(), plays.copy()
+            return plays
         at, known = located(self.artists, artists)
         places, now = at[known], plays.copy()
         now[known] += self.plays[places]

@@ -1,6 +1,7 @@
 """plays ─► accepted rows ─► absolute counts per pane and artist ─► artist-counts (every shard) ─► await ─► next offset"""
 
 import asyncio
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -18,10 +19,13 @@ from pipeline.log.since import REPLAY, check_contiguous, utc, valid_since
 from pipeline.outcomes import Outcome
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
+from pipeline.windows.columns import Longs
 from pipeline.windows.counts import Changed, PaneCounts, panes_since
 
 _ROWS_PER_RECORD = 100_000
 _TOLD = ["event_time", "artist_id", "outcome"]
+Plays: TypeAlias = tuple[Longs, Longs]
+"""Event times (epoch ms) and artists, as columns of one length."""
 
 
 class CountLane:
@@ -39,17 +43,19 @@ class CountLane:
     def next_offset(self) -> int:
         return self._offset
 
-    def fold(self, offset: int, headers: PlaysHeaders, value: bytes) -> pl.DataFrame:
-        """Take one valid record; its accepted plays (event_time, artist_id), still to be counted. Raises RefusedError."""
+    def fold(self, offset: int, headers: PlaysHeaders, value: bytes) -> Plays:
+        """Take one valid record; its accepted plays, still to be counted. Raises RefusedError."""
         topic = self._topics.plays.name
         check_rules(topic, self._partition, headers.rules, self._rules)
         check_contiguous(topic, self._partition, offset, headers, self._expected)
         self._expected, self._watermark = headers.last + 1, headers.watermark
         rows = read_container(value if headers.counts[Outcome.ACCEPTED] else b"", PLAYS_SCHEMA, _TOLD)
-        return rows.filter(rows["outcome"] == Outcome.ACCEPTED.label).drop("outcome")
+        accepted = rows["outcome"] == Outcome.ACCEPTED.label
+        # Filtered before they are numpy's: times of invalid rows are null.
+        return rows["event_time"].to_physical().filter(accepted).to_numpy(), rows["artist_id"].filter(accepted).to_numpy()
 
     async def take(self, fetch: Fetch) -> None:
-        plays: list[pl.DataFrame] = []
+        plays: list[Plays] = []
         before, since = self._expected, self._watermark
         for batch in fetch.batches:
             for record in kafka_records(batch):
@@ -58,14 +64,13 @@ class CountLane:
                 headers = PlaysHeaders.valid_at(record.offset, record.headers)
                 if headers:
                     plays.append(self.fold(record.offset, headers, record.value or b""))
-        if before is not None and plays:
+        if before is not None and self._expected != before:
             await self._announce(self.count(plays), before, since)
         self._offset = fetch.next
 
-    def count(self, plays: list[pl.DataFrame]) -> Changed:
+    def count(self, plays: list[Plays]) -> Changed:
         """Count what was folded of some records (at least one) at once; what changed."""
-        rows = pl.concat(plays)
-        return self._counts.add(rows["event_time"].to_physical().to_numpy(), rows["artist_id"].to_numpy())
+        return self._counts.add(*(np.concatenate(columns) for columns in zip(*plays, strict=True)))
 
     async def idle(self) -> None:
         pass
@@ -76,11 +81,12 @@ class CountLane:
         assert self._expected is not None
         counted, shards = self._expected - 1, self._settings.shards
         self._counts.drop_settled(self._watermark)
-        rows, shard_of = _frame(self._partition, changed, counted), changed.artists % shards
-        told = (first, since, counted, self._watermark)
-        await asyncio.gather(*(self._tell(shard, rows.filter(shard_of == shard), told) for shard in range(shards)))
+        told, shard_of = (first, since, counted, self._watermark), changed.artists % shards
+        split = [Changed(*(column[shard_of == shard] for column in changed)) for shard in range(shards)]
+        await asyncio.gather(*(self._tell(shard, rows, told) for shard, rows in enumerate(split)))
 
-    async def _tell(self, shard: int, rows: pl.DataFrame, told: tuple[int, int, int, int]) -> None:
+    async def _tell(self, shard: int, changed: Changed, told: tuple[int, int, int, int]) -> None:
+        rows = _frame(self._partition, changed, told[2])
         parts = list(rows.iter_slices(_ROWS_PER_RECORD)) or [rows]
         for number, part in enumerate(parts, 1):
             headers = CountsHeaders(self._partition, *told, number, len(parts), self._rules.fingerprint)
@@ -91,8 +97,8 @@ class CountLane:
 def _frame(partition: int, changed: Changed, counted: int) -> pl.DataFrame:
     """Rows of `artist-counts`, as of this source offset."""
     panes, artists, plays = changed
-    alone, as_of = np.full(len(plays), partition, np.int32), np.full(len(plays), counted)
-    columns = (alone, panes.view("M8[ms]"), artists, plays, as_of)
+    source, as_of = np.full(len(plays), partition, np.int32), np.full(len(plays), counted)
+    columns = (source, panes.view("M8[ms]"), artists, plays, as_of)
     return pl.DataFrame(dict(zip(COUNTS_SCHEMA, columns, strict=True)), COUNTS_SCHEMA)
 
 

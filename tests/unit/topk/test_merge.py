@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,6 +148,16 @@ def test_ties_at_the_cut_go_to_the_smallest_artists_of_very_many() -> None:
     plays = np.ones(100_000, np.int64)
     plays[artists == 77_777] = 2
     assert top_k(artists, plays, 4) == [(77_777, 2), (0, 1), (1, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("most", [1, 2, 50, 2**40])
+@pytest.mark.parametrize("size", [255, 256, 1_023, 1_024, 5_000])
+def test_ranking_many_is_the_same_as_sorting_them(most: int, size: int) -> None:
+    random = np.random.default_rng(size)
+    artists, plays = random.permutation(10 * size)[:size] - size, random.integers(0, most, size, endpoint=True)
+    everyone = sorted(zip(artists.tolist(), plays.tolist(), strict=True), key=lambda entry: (-entry[1], entry[0]))
+    for k in (1, 2, 4, 5, 1_000):
+        assert top_k(artists, plays, k) == [entry for entry in everyone[:k] if entry[1]]
 
 
 def test_what_was_merged_is_a_copy() -> None:
