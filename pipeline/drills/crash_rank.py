@@ -3,6 +3,7 @@
 from pipeline.drills.seams import Function, wrap
 from pipeline.drills.switches import Switches
 from pipeline.topk.merge import Ranked
+from pipeline.windows.counts import Changed
 from pipeline.workers.count import CountLane
 from pipeline.workers.rank import RankLane
 
@@ -21,7 +22,7 @@ def install(switches: Switches) -> None:
         return reached
 
     def announcing(announce: Function) -> Function:
-        async def reached(self: CountLane, changed: set[tuple[int, int]], first: int, since: int) -> None:
+        async def reached(self: CountLane, changed: Changed, first: int, since: int) -> None:
             await announce(self, changed, first, since)
             switches.reach("rank after announce")
 

@@ -5,17 +5,17 @@ leave the window.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from pipeline.topk.panes import Artists, Pane, grown
-from pipeline.topk.rank import Longs, top_k
+from pipeline.topk.panes import Pane, Said, ordered
+from pipeline.topk.rank import top_k
+from pipeline.windows.columns import Longs, runs, summed
 from pipeline.windows.panes import last_final_end, newest_window_end
+from pipeline.windows.tally import Tally
 
-_FEWEST_ARTISTS = 50_000
-"""Up to so many artists are kept, whether a pane holds them or not."""
+_PANES_AT_ONCE = 16
+"""So many are put together before they are added to a window, which may be far larger than they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,10 @@ class SlidingTop:
         self._counted = [-1] * partitions
         self._panes: dict[int, Pane] = {}
         self._order: list[int] = []  # pane starts, ascending
-        self._artists = Artists()
-        self._renumber_at = _FEWEST_ARTISTS
         self._last_final = last_final
         # The running sum of [_summed_to - window, _summed_to). It begins empty, before all panes that will be added.
         self._summed_to: int | None = None
-        self._sum = np.zeros(0, np.int64)
+        self._sum = Tally()
 
     @property
     def watermark(self) -> int:
@@ -55,18 +53,19 @@ class SlidingTop:
         """Sum over the partitions of the last source offset counted: what orders provisional lists."""
         return sum(self._counted)
 
-    def merge(self, partition: int, rows: Iterable[tuple[int, int, int, int]]) -> None:
-        """Take absolute counts (pane, artist, plays, version); an older version changes nothing, nor does a pane that no
-        window to come holds."""
+    def merge(self, partition: int, panes: Longs, artists: Longs, plays: Longs, versions: Longs) -> None:
+        """Take absolute counts, in columns of one length; an older version changes nothing, nor does a pane that no window
+        to come holds. The arrays aren't kept."""
         oldest = -(2**62) if self._last_final is None else self._last_final + self._pane_ms - self._window_ms
-        for pane, artist, plays, version in rows:
+        panes, told = ordered(panes, Said(artists, plays, versions))
+        for pane, rows in runs(panes):
             if pane < oldest:
                 continue
             kept = self._panes.get(pane)
             if kept is None:
                 kept = self._panes[pane] = Pane()
                 insort(self._order, pane)
-            kept.put(partition, self._artists.index(artist), plays, version)
+            kept.put(partition, Said(*(column[rows] for column in told)))
 
     def advance(self, partition: int, watermark: int, counted: int) -> None:
         """An announcement of this partition is complete."""
@@ -91,7 +90,9 @@ class SlidingTop:
         end = newest_window_end(self.watermark, self._pane_ms)
         if self.watermark == 0 or (self._last_final is not None and end <= self._last_final):
             return None
-        places = self._places(self._sum_to(end))
+        total = self._sum.copy()
+        self._move(total, end)
+        places = self._places(total)
         return Ranked(end, False, places) if places else None
 
     def _next_end(self) -> int:
@@ -108,45 +109,40 @@ class SlidingTop:
 
     def _slide(self, end: int) -> None:
         """Move the running sum to the final window that ends at `end`; its panes can't change any more."""
-        self._sum, since, self._summed_to = self._sum_to(end), self._summed_to, end
-        for pane in self._between(-(2**62) if since is None else since, end):
+        for pane in self._between(-(2**62) if self._summed_to is None else self._summed_to, end):
             self._panes[pane].settle()
+        self._move(self._sum, end)
+        self._summed_to = end
 
-    def _sum_to(self, end: int) -> Longs:
-        """Plays by artist in the window that ends at `end`, from the running sum: a copy."""
-        total, begin, before = grown(self._sum, len(self._artists)), end - self._window_ms, self._summed_to
+    def _move(self, total: Tally, end: int) -> None:
+        """Make of the running sum the plays by artist in the window that ends at `end`."""
+        begin, before = end - self._window_ms, self._summed_to
         if before is not None:
-            for pane in self._between(-(2**62), min(before, begin)):
-                self._panes[pane].add_to(total, -1)
-        for pane in self._between(begin if before is None else max(before, begin), end):
-            self._panes[pane].add_to(total, 1)
-        return total
+            self._subtract(total, self._between(-(2**62), min(before, begin)))
+        entering = self._between(begin if before is None else max(before, begin), end)
+        for at in range(0, len(entering), _PANES_AT_ONCE):
+            total.add(*self._together(entering[at : at + _PANES_AT_ONCE]))
+
+    def _subtract(self, total: Tally, panes: list[int]) -> None:
+        for pane in panes:
+            artists, plays = self._together([pane])
+            total.add(artists, -plays)
+
+    def _together(self, panes: list[int]) -> tuple[Longs, Longs]:
+        """Artists (ascending) and plays in all of these panes, at least one."""
+        return summed([part for pane in panes for part in self._panes[pane].parts()])
 
     def _drop_before(self, start: int) -> None:
         """Drop panes that no later window needs; what leaves the running sum leaves it here."""
         gone = self._between(-(2**62), start)
-        if not gone:
-            return
+        self._subtract(self._sum, gone)
         for pane in gone:
-            self._panes.pop(pane).add_to(self._sum, -1)
+            del self._panes[pane]
         del self._order[: len(gone)]
-        if len(self._artists) > self._renumber_at:
-            self._renumber()
-
-    def _renumber(self) -> None:
-        """Forget artists that no pane holds: ids come from outside, and would fill the memory."""
-        live = np.zeros(len(self._artists), np.bool_)
-        for pane in self._panes.values():
-            live[pane.artists()] = True
-        new = np.cumsum(live) - 1
-        self._sum = grown(self._sum, len(live))[: len(live)][live]
-        self._artists = self._artists.only(live)
-        for pane in self._panes.values():
-            pane.renumber(new)
-        self._renumber_at = max(_FEWEST_ARTISTS, 2 * len(self._artists))
+        self._sum.forget_zeros()  # ids come from outside, and would fill the memory
 
     def _between(self, start: int, end: int) -> list[int]:
         return self._order[bisect_left(self._order, start) : bisect_left(self._order, end)]
 
-    def _places(self, total: Longs) -> list[tuple[int, int]]:
-        return top_k(self._artists.ids(len(total)), total, self._k)
+    def _places(self, total: Tally) -> list[tuple[int, int]]:
+        return top_k(total.artists, total.plays, self._k)

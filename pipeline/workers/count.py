@@ -1,9 +1,9 @@
 """plays ─► accepted rows ─► absolute counts per pane and artist ─► artist-counts (every shard) ─► await ─► next offset"""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable
+from typing import TypeAlias
 
+import numpy as np
 import polars as pl
 
 from pipeline.codec.container import COUNTS_SCHEMA, PLAYS_SCHEMA, read_container, write_container
@@ -19,10 +19,13 @@ from pipeline.log.since import REPLAY, check_contiguous, utc, valid_since
 from pipeline.outcomes import Outcome
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
-from pipeline.windows.counts import PaneCounts, panes_since
+from pipeline.windows.columns import Longs
+from pipeline.windows.counts import Changed, PaneCounts, panes_since
 
 _ROWS_PER_RECORD = 100_000
-_NAMES = list(COUNTS_SCHEMA)
+_TOLD = ["event_time", "artist_id", "outcome"]
+Plays: TypeAlias = tuple[Longs, Longs]
+"""Event times (epoch ms) and artists, as columns of one length."""
 
 
 class CountLane:
@@ -40,20 +43,19 @@ class CountLane:
     def next_offset(self) -> int:
         return self._offset
 
-    def fold(self, offset: int, headers: PlaysHeaders, value: bytes) -> set[tuple[int, int]]:
-        """Count one valid record; the (pane, artist) pairs that changed. Raises RefusedError."""
+    def fold(self, offset: int, headers: PlaysHeaders, value: bytes) -> Plays:
+        """Take one valid record; its accepted plays, still to be counted. Raises RefusedError."""
         topic = self._topics.plays.name
         check_rules(topic, self._partition, headers.rules, self._rules)
         check_contiguous(topic, self._partition, offset, headers, self._expected)
         self._expected, self._watermark = headers.last + 1, headers.watermark
-        if not headers.counts[Outcome.ACCEPTED]:
-            return set()
-        rows = read_container(value, PLAYS_SCHEMA, ["event_time", "artist_id", "outcome"])
-        rows = rows.filter(pl.col("outcome") == Outcome.ACCEPTED.label)
-        return self._counts.add(rows["event_time"].to_physical().to_numpy(), rows["artist_id"].to_numpy())
+        rows = read_container(value if headers.counts[Outcome.ACCEPTED] else b"", PLAYS_SCHEMA, _TOLD)
+        accepted = rows["outcome"] == Outcome.ACCEPTED.label
+        # Filtered before they are numpy's: times of invalid rows are null.
+        return rows["event_time"].to_physical().filter(accepted).to_numpy(), rows["artist_id"].filter(accepted).to_numpy()
 
     async def take(self, fetch: Fetch) -> None:
-        changed: set[tuple[int, int]] = set()
+        plays: list[Plays] = []
         before, since = self._expected, self._watermark
         for batch in fetch.batches:
             for record in kafka_records(batch):
@@ -61,37 +63,43 @@ class CountLane:
                     continue
                 headers = PlaysHeaders.valid_at(record.offset, record.headers)
                 if headers:
-                    changed |= self.fold(record.offset, headers, record.value or b"")
+                    plays.append(self.fold(record.offset, headers, record.value or b""))
         if before is not None and self._expected != before:
-            await self._announce(changed, before, since)
+            await self._announce(self.count(plays), before, since)
         self._offset = fetch.next
+
+    def count(self, plays: list[Plays]) -> Changed:
+        """Count what was folded of some records (at least one) at once; what changed."""
+        return self._counts.add(*(np.concatenate(columns) for columns in zip(*plays, strict=True)))
 
     async def idle(self) -> None:
         pass
 
-    async def _announce(self, changed: set[tuple[int, int]], first: int, since: int) -> None:
+    async def _announce(self, changed: Changed, first: int, since: int) -> None:
         """Tell every shard, also those without a changed row, what changed since source offset `first` and the watermark
         `since` before it: the watermark is news to all."""
         assert self._expected is not None
         counted, shards = self._expected - 1, self._settings.shards
-        split: dict[int, list[tuple[int, int, int, int, int]]] = defaultdict(list)
-        for pane, artist, plays in self._counts.rows(changed):
-            split[artist % shards].append((self._partition, pane, artist, plays, counted))
         self._counts.drop_settled(self._watermark)
-        told = (first, since, counted, self._watermark)
-        await asyncio.gather(*(self._tell(shard, split[shard], told) for shard in range(shards)))
+        told, shard_of = (first, since, counted, self._watermark), changed.artists % shards
+        split = [Changed(*(column[shard_of == shard] for column in changed)) for shard in range(shards)]
+        await asyncio.gather(*(self._tell(shard, rows, told) for shard, rows in enumerate(split)))
 
-    async def _tell(self, shard: int, rows: list[tuple[int, int, int, int, int]], told: tuple[int, int, int, int]) -> None:
-        parts = [rows[at : at + _ROWS_PER_RECORD] for at in range(0, len(rows), _ROWS_PER_RECORD)] or [[]]
+    async def _tell(self, shard: int, changed: Changed, told: tuple[int, int, int, int]) -> None:
+        rows = _frame(self._partition, changed, told[2])
+        parts = list(rows.iter_slices(_ROWS_PER_RECORD)) or [rows]
         for number, part in enumerate(parts, 1):
             headers = CountsHeaders(self._partition, *told, number, len(parts), self._rules.fingerprint)
-            value = write_container(_frame(part)) if part else b""
+            value = write_container(part) if part.height else b""
             await self._appender.append(self._topics.counts.name, shard, value, headers.encode(), timestamp=self._watermark)
 
 
-def _frame(rows: Iterable[tuple[int, int, int, int, int]]) -> pl.DataFrame:
-    columns = dict(zip(_NAMES, zip(*rows, strict=True), strict=True))
-    return pl.DataFrame(columns, {**COUNTS_SCHEMA, "pane": pl.Int64}).with_columns(pl.col("pane").cast(pl.Datetime("ms")))
+def _frame(partition: int, changed: Changed, counted: int) -> pl.DataFrame:
+    """Rows of `artist-counts`, as of this source offset."""
+    panes, artists, plays = changed
+    source, as_of = np.full(len(plays), partition, np.int32), np.full(len(plays), counted)
+    columns = (source, panes.view("M8[ms]"), artists, plays, as_of)
+    return pl.DataFrame(dict(zip(COUNTS_SCHEMA, columns, strict=True)), COUNTS_SCHEMA)
 
 
 def restore_count(reader: Log, settings: Settings, partition: int, appender: Appender) -> CountLane:
@@ -128,7 +136,7 @@ def _rebuilt(reader: Log, lane: CountLane, low: int, high: int, counted: Counted
     ):
         if headers.first > counted.offset:
             break
-        lane.fold(record.offset, headers, record.value)
+        lane.count([lane.fold(record.offset, headers, record.value)])
         lane._offset = record.offset + 1
     if lane._expected != counted.offset + 1:
         raise RefusedError(

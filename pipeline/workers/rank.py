@@ -31,6 +31,7 @@ from pipeline.workers.count import restore_count
 
 _PROVISIONAL_EVERY_S = 1.0
 _SENDS_AT_ONCE = 1000
+_MERGED = ["pane", "artist_id", "plays", "version"]
 
 
 SomeLane = TypeVar("SomeLane", bound=Lane)
@@ -73,11 +74,9 @@ class RankLane:
         if not 0 <= known.partition < self._settings.partitions:
             return
         completes = self._coverage.completes(known)
-        rows = read_container(value, COUNTS_SCHEMA)
+        rows = read_container(value, COUNTS_SCHEMA, _MERGED)
         if rows.height:
-            panes = rows["pane"].to_physical()
-            columns = (panes, rows["artist_id"], rows["plays"], rows["version"])
-            self._top.merge(known.partition, zip(*(column.to_list() for column in columns), strict=True))
+            self._top.merge(known.partition, *(rows[name].to_physical().to_numpy() for name in _MERGED))
         if completes:
             self._top.advance(known.partition, known.watermark, known.counted)
 

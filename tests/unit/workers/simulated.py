@@ -184,7 +184,11 @@ def classify_state(log: MemoryLog, partition: int) -> Any:
 def count_state(log: MemoryLog, partition: int) -> Any:
     lane = restore_count(log, SETTINGS, partition, MemoryAppender(log))
     oldest = pane_of(lane._watermark - RULES.grace_ms, RULES.pane_ms)
-    panes = {pane: counts for pane, counts in lane._counts._panes.items() if pane >= oldest}
+    panes = {
+        pane: dict(zip(tally.artists.tolist(), tally.plays.tolist(), strict=True))
+        for pane, tally in lane._counts._panes.items()
+        if pane >= oldest
+    }
     return panes, lane._watermark, lane._expected, lane.next_offset
 
 
@@ -193,12 +197,10 @@ def rank_state(log: MemoryLog, shard: int) -> Any:
     lane = restore_rank(log, SETTINGS, shard, MemoryAppender(log))
     top = lane._top
     oldest = -1 if top._last_final is None else top._last_final + RULES.pane_ms - SETTINGS.window_seconds * 1000
-    panes = {}
+    panes: dict[int, Counter[int]] = defaultdict(Counter)
     for start, pane in top._panes.items():
-        artists, plays = pane._columns()
-        named = top._artists.ids(len(top._artists))[artists].tolist()
-        if start >= oldest:
-            panes[start] = dict(zip(named, plays.tolist(), strict=True))
+        for artists, plays in pane.parts() if start >= oldest else []:
+            panes[start].update(dict(zip(artists.tolist(), plays.tolist(), strict=True)))
     known = (list(top._watermarks), list(top._counted), lane._offset)
     return known, panes, list(top.finals()), top.provisional()
 
