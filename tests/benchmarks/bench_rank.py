@@ -160,7 +160,7 @@ def bench_count() -> dict[str, Any]:
     random = np.random.default_rng(1)
     ids = random.choice(1 << 40, RARE + 1, replace=False)
     batches = [played(random, ids, number) for number in range(BATCHES)]
-    values = [(write_container(rows, "Play"), headers) for rows, headers in batches]
+    values = [(write_container(rows), headers) for rows, headers in batches]
 
     async def counted() -> Kept:
         appender = Kept()

@@ -82,7 +82,7 @@ def record_of(plays: list[Play], offset: int, first: int, watermark: int) -> byt
     labels = ("accepted", "duplicate", "late", "skipped", "suspect", "invalid")
     counts = tuple(sum(outcome == label for _, _, outcome in plays) for label in labels)
     headers = PlaysHeaders(offset, first, first + len(plays), counts, 1, 0, watermark, lane_rules())
-    return batch_bytes([(None, write_container(frame, "Play") if plays else b"", headers.encode())], offset)
+    return batch_bytes([(None, write_container(frame) if plays else b"", headers.encode())], offset)
 
 
 def told(value: bytes) -> list[Told]:
