@@ -6,6 +6,8 @@ Records of runs from before that are Avro object containers of the same columns;
 import io
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
@@ -73,6 +75,38 @@ def read_container(value: bytes, schema: dict[str, Any], columns: list[str] | No
 
 def read_rows(value: bytes, columns: list[str] | None = None) -> pa.Table:
     """The rows of an Arrow container, dictionaries unpacked, checked to be safe to look at. Raises ContainerError."""
+    rows = _checked(value, columns)
+    for number, field in enumerate(rows.schema):
+        if pa.types.is_dictionary(field.type):
+            rows = rows.set_column(number, field.name, rows.column(number).cast(field.type.value_type))
+    return rows
+
+
+def read_longs(value: bytes, columns: list[str], label: str, text: str) -> list[npt.NDArray[np.int64]]:
+    """64-bit columns (numbers, or instants in epoch ms) of the rows whose column `label` is `text`.
+
+    Raises ContainerError.
+    """
+    if value.startswith(_AVRO):
+        frame = read_container(value, {}, [*columns, label]).filter(pl.col(label) == text)
+        return [frame[column].to_physical().to_numpy() for column in columns]
+    found: list[list[npt.NDArray[np.int64]]] = [[np.zeros(0, np.int64)] for _ in columns]
+    for batch in _checked(value, [*columns, label]).to_batches() if value else ():
+        labels = batch.column(label)
+        labels = labels if pa.types.is_dictionary(labels.type) else labels.dictionary_encode()
+        texts = labels.dictionary.to_pylist()
+        rows = labels.indices.to_numpy() == (texts.index(text) if text in texts else -1)
+        for column, parts in zip(columns, found, strict=True):
+            parts.append(_longs(batch.column(column))[rows])
+    return [np.concatenate(parts) for parts in found]
+
+
+def _longs(column: pa.Array) -> npt.NDArray[np.int64]:
+    """The memory of a 64-bit column; where a row is null, any number."""
+    return np.frombuffer(column.buffers()[1], np.int64, len(column), 8 * column.offset)
+
+
+def _checked(value: bytes, columns: list[str] | None) -> pa.Table:
     try:
         with pa.ipc.open_stream(value) as stream:
             rows = stream.read_all()
@@ -81,7 +115,4 @@ def read_rows(value: bytes, columns: list[str] | None = None) -> pa.Table:
         rows.validate(full=True)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # the last: of names that are no UTF-8
         raise ContainerError(str(error)) from error
-    for number, field in enumerate(rows.schema):
-        if pa.types.is_dictionary(field.type):
-            rows = rows.set_column(number, field.name, rows.column(number).cast(field.type.value_type))
     return rows

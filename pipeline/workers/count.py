@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 import polars as pl
 
-from pipeline.codec.container import COUNTS_SCHEMA, PLAYS_SCHEMA, read_container, write_container
+from pipeline.codec.container import COUNTS_SCHEMA, read_longs, write_container
 from pipeline.codec.headers import CountsHeaders, PlaysHeaders
 from pipeline.codec.records import kafka_records
 from pipeline.errors import RefusedError
@@ -23,7 +23,6 @@ from pipeline.windows.columns import Longs
 from pipeline.windows.counts import Changed, PaneCounts, panes_since
 
 _ROWS_PER_RECORD = 100_000
-_TOLD = ["event_time", "artist_id", "outcome"]
 Plays: TypeAlias = tuple[Longs, Longs]
 """Event times (epoch ms) and artists, as columns of one length."""
 
@@ -49,10 +48,8 @@ class CountLane:
         check_rules(topic, self._partition, headers.rules, self._rules)
         check_contiguous(topic, self._partition, offset, headers, self._expected)
         self._expected, self._watermark = headers.last + 1, headers.watermark
-        rows = read_container(value if headers.counts[Outcome.ACCEPTED] else b"", PLAYS_SCHEMA, _TOLD)
-        accepted = rows["outcome"] == Outcome.ACCEPTED.label
-        # Filtered before they are numpy's: times of invalid rows are null.
-        return rows["event_time"].to_physical().filter(accepted).to_numpy(), rows["artist_id"].filter(accepted).to_numpy()
+        times, artists = read_longs(value, ["event_time", "artist_id"], "outcome", Outcome.ACCEPTED.label)
+        return times, artists
 
     async def take(self, fetch: Fetch) -> None:
         plays: list[Plays] = []

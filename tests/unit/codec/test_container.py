@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 import schemas
 from pipeline.codec.batches import walk
-from pipeline.codec.container import COUNTS_SCHEMA, PLAYS_SCHEMA, TOP_SCHEMA, ContainerError, read_container, write_container
+from pipeline.codec.container import (
+    COUNTS_SCHEMA,
+    PLAYS_SCHEMA,
+    TOP_SCHEMA,
+    ContainerError,
+    read_container,
+    read_longs,
+    write_container,
+)
 from pipeline.codec.decode import decode
 from pipeline.dedup.decide import Memory
 from pipeline.log.batch import classify
@@ -100,3 +108,34 @@ def test_a_damaged_container_is_an_error_or_rows_that_can_be_looked_at(data: st.
     except ContainerError:
         return
     rows.hash_rows()  # looks at every value
+
+
+@given(
+    st.lists(st.tuples(st.one_of(st.none(), st.integers(-(2**40), 2**40)), st.sampled_from(["accepted", "late", "é"]))),
+    st.booleans(), st.sampled_from(["accepted", "é", "nobody"]),
+)  # fmt: skip
+def test_numbers_of_rows_with_a_text_are_those_that_a_look_at_each_row_finds(
+    rows: list[tuple[int | None, str]], as_dictionary: bool, text: str
+) -> None:
+    times = pa.array([time if time is not None else None for time, _ in rows], pa.timestamp("ms"))
+    labels = pa.array([label for _, label in rows], pa.string())
+    table = pa.table({"n": pa.array(range(len(rows)), pa.int64()), "time": times,
+                      "label": labels.dictionary_encode() if as_dictionary else labels})  # fmt: skip
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+    numbers, instants = read_longs(out.getvalue(), ["n", "time"], "label", text)
+    expected = [number for number, (_, label) in enumerate(rows) if label == text]
+    assert numbers.tolist() == expected
+    assert len(instants) == len(expected)
+    for number, instant in zip(expected, instants.tolist(), strict=True):
+        assert rows[number][0] in (None, instant)
+
+
+def test_numbers_are_found_in_a_container_from_before_arrow_and_none_in_an_empty_one() -> None:
+    row, _frame = sample(PLAYS_SCHEMA)
+    out = io.BytesIO()
+    fastavro.writer(out, fastavro.parse_schema(schemas.schema("plays-value", 1)), [row, row | {"outcome": "late"}])
+    moment = round((SAMPLES[pl.Datetime("ms")] - datetime(1970, 1, 1)).total_seconds() * 1000)
+    assert [c.tolist() for c in read_longs(out.getvalue(), ["offset", "event_time"], "outcome", "SE")] == [[2**40], [moment]]
+    assert [column.tolist() for column in read_longs(b"", ["offset"], "outcome", "SE")] == [[]]
