@@ -15,9 +15,13 @@ def height(columns: Columns) -> int:
     return len(next(iter(columns.values())))
 
 
-def take(columns: Columns, rows: Array) -> Columns:
-    """The rows at these indices, or where this mask is true."""
-    return {name: values[rows] for name, values in columns.items()}
+def take(columns: Columns, rows: Array | slice) -> Columns:
+    """The rows at these indices, or where this mask is true: copies. Of a slice the very rows, not copied."""
+    if isinstance(rows, slice):
+        return {name: values[rows] for name, values in columns.items()}
+    # A mask is counted out once, not once a column; take() copies several times as fast as indexing does.
+    rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+    return {name: values.take(rows, axis=0) for name, values in columns.items()}
 
 
 def join(parts: Sequence[Columns]) -> Columns:

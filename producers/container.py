@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import schemas
 from pipeline.errors import ListeningError
 from pipeline.rules import Rules
-from producers.columns import Array, Columns, height, take
+from producers.columns import Columns, height, take
 from producers.encode import encode_bodies, varints
 from producers.kinds import Kind
-from producers.ledger import LEDGER_SCHEMA, Answers, Status, ledger_table
+from producers.ledger import LEDGER_SCHEMA, NAMES, Answers, Status, ledger_table
 from producers.progress import ProgressBar
 from producers.scenarios.model import Scenario
 from producers.world import World
@@ -78,7 +78,7 @@ def write_events(
     try:
         with (
             unfinished[0].open("wb") as out,
-            pq.ParquetWriter(unfinished[1], LEDGER_SCHEMA, compression="zstd") as ledger,
+            pq.ParquetWriter(unfinished[1], LEDGER_SCHEMA, compression="zstd", use_dictionary=NAMES) as ledger,
             ProgressBar(world.scenario.events, wanted=show_progress) as bar,
         ):
             sync = np.random.default_rng([world.scenario.seed, 28]).bytes(16)
@@ -119,8 +119,7 @@ def header(codec: Codec, sync: bytes) -> bytes:
 
 def _blocks(records: Columns) -> Iterator[Columns]:
     for first in range(0, height(records), BLOCK_EVENTS):
-        rows: Array = np.arange(first, min(first + BLOCK_EVENTS, height(records)))
-        yield take(records, rows)
+        yield take(records, slice(first, first + BLOCK_EVENTS))
 
 
 def _write_block(out: BinaryIO, records: Columns, codec: Codec, sync: bytes) -> None:

@@ -51,7 +51,8 @@ that could be read. look_alike: what a legitimate listen could be mistaken for, 
 cross-service report the play that it reports again. poison: the kind. Ledgers from before a column was there hold null.
 """
 
-
+NAMES = ["kind", "status", "partition", "service", "look_alike", "poison"]
+"""Columns of few values, the only ones that gain from a dictionary."""
 REQUESTS_RETRIED = "listening.requests_retried"
 """Key in a session's file for `Ledger.requests_retried`."""
 
@@ -122,7 +123,10 @@ class Ledger:
         joined = self.path.with_suffix(".joining")
         if not self._parts:
             return
-        with _writing(self.path), pq.ParquetWriter(joined, LEDGER_SCHEMA, compression="zstd") as writer:
+        with (
+            _writing(self.path),
+            pq.ParquetWriter(joined, LEDGER_SCHEMA, compression="zstd", use_dictionary=NAMES) as writer,
+        ):
             for part in sorted(_parts_of(self.path).glob("*.parquet")):
                 writer.write_table(pq.read_table(part))
             if self.requests_retried is not None:
@@ -136,7 +140,7 @@ class Ledger:
         unfinished = folder / "unfinished"
         with _writing(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, unfinished, compression="zstd")
+            pq.write_table(table, unfinished, compression="lz4", use_dictionary=NAMES)
             os.replace(unfinished, folder / f"{self._parts:06}.parquet")
 
 

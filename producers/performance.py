@@ -16,7 +16,7 @@ from producers.faults.poison import corrupt
 from producers.interrupt import Interrupt
 from producers.ledger import Answers, Ledger
 from producers.progress import ProgressBar
-from producers.publish.events import EventPublisher
+from producers.publish.events import EventPublisher, Outgoing
 from producers.publish.pace import Pace
 from producers.publish.ticks import Ticker
 
@@ -81,10 +81,7 @@ class Performance:
     def _publish(self, rows: Columns, answers: Answers) -> None:
         """One step's rows: pane by pane, and the tick of each pane that is over before the rows go on."""
         sent_at = rows["true_sent_at"]
-        buffer, bounds = encode_columns(rows, schema_id=self._schema_id)
-        values = [buffer[begin:end] for begin, end in pairwise(bounds)]
-        records = corrupt(rows["poison"], encode_keys(rows["user_id"]), values, self._partitions)
-        dates = sent_at.tolist()
+        outgoing = self._encoded(rows)
         for first, past in _panes(sent_at, self._pane_ms):
             self.tick_until(int(sent_at[first]))
             while first < past:
@@ -92,9 +89,16 @@ class Performance:
                 if not count:
                     self._publisher.serve(WAIT_SECONDS)
                     continue
-                self._publisher.send(records[first : first + count], dates[first : first + count], answers)
+                self._publisher.send(outgoing, count, answers)
                 first += count
                 self._bar.advance(count, int(sent_at[first - 1]))
+
+    def _encoded(self, rows: Columns) -> Outgoing:
+        buffer, bounds = encode_columns(rows, schema_id=self._schema_id)
+        keys = encode_keys(rows["user_id"])
+        values: list[bytes | None] = [buffer[begin:end] for begin, end in pairwise(bounds)]
+        partitions = corrupt(rows["poison"], keys, values, self._partitions)
+        return Outgoing(keys, values, partitions, rows["true_sent_at"].tolist())
 
     def _last_words(self) -> None:
         try:

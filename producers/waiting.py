@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from producers.columns import Columns, height, join, take
+from producers.columns import Columns, join, take
 
 
 class Waiting:
@@ -35,5 +35,5 @@ class Waiting:
         records = join(self._near)
         records = take(records, np.argsort(records["true_sent_at"], kind="stable"))
         ready = int(np.searchsorted(records["true_sent_at"], instant))
-        self._near = [take(records, np.arange(ready, height(records)))]
-        return take(records, np.arange(ready))
+        self._near = [take(records, slice(ready, None))]
+        return take(records, slice(ready))

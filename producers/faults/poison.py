@@ -18,9 +18,6 @@ UNKNOWN_ID = 2**31 - 1
 FAR_FUTURE_MS = 4_070_908_800_000
 """2099-01-01: plausible, and ahead of any broker."""
 
-Record = tuple[bytes, bytes | None, int]
-"""Key, value, and the partition it is sent to; -1: its key's."""
-
 
 def poison(plays: Columns, kinds: Sequence[str], rng: np.random.Generator) -> Columns:
     """Events beside these plays, under ids of their own, each to be one of these kinds of poison."""
@@ -36,15 +33,21 @@ def poison(plays: Columns, kinds: Sequence[str], rng: np.random.Generator) -> Co
     }
 
 
-def corrupt(poisons: Array, keys: list[bytes], values: list[bytes], partitions: int) -> list[Record]:
-    """The records of encoded rows as they are sent: those with poison (of Poison, NO_POISON: none) changed."""
-    records: list[Record] = [(key, value, -1) for key, value in zip(keys, values, strict=True)]
+def corrupt(poisons: Array, keys: list[bytes], values: list[bytes | None], partitions: int) -> list[int]:
+    """Change the keys and values of rows with poison (of Poison, NO_POISON: none) to what is sent in their place.
+
+    Returns the partition that each row is sent to; -1: its key's. Lists of plain values, since a tuple a record would keep
+    Python's garbage collector busier than all the rest.
+    """
+    wanted = [-1] * len(keys)
     for row in np.flatnonzero(poisons != NO_POISON).tolist():
-        records[row] = _corrupted(Poison(int(poisons[row])), keys[row], values[row], partitions)
-    return records
+        event = values[row] or b""
+        keys[row], values[row], wanted[row] = _corrupted(Poison(int(poisons[row])), keys[row], event, partitions)
+    return wanted
 
 
-def _corrupted(kind: Poison, key: bytes, value: bytes, partitions: int) -> Record:
+def _corrupted(kind: Poison, key: bytes, value: bytes, partitions: int) -> tuple[bytes, bytes | None, int]:
+    """Key, value, and the partition it is sent to; -1: its key's."""
     match kind:
         case Poison.WRONG_MAGIC:
             return key, b"\7" + value[1:], -1

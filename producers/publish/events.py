@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,6 @@ from confluent_kafka import KafkaError, KafkaException
 
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
-from producers.faults.poison import Record
 from producers.interrupt import Interrupt
 from producers.ledger import Answers, Status
 from producers.publish.clients import DELIVERY_SECONDS, INTERRUPT_SECONDS, flush, gave_up, kafka_producer, unanswered
@@ -35,6 +34,20 @@ REFUSALS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """The records of a part, as equally long lists of plain values: a tuple or a callback of its own for each record would
+    cost more in garbage collection than all the rest.
+    """
+
+    keys: list[bytes]
+    values: list[bytes | None]
+    partitions: list[int]
+    """-1: the key's."""
+    dates: list[int]
+    """Epoch ms: where the broker doesn't date records itself, that is their broker time."""
+
+
 class EventPublisher:
     """Publishes encoded events in order. Not thread-safe; callbacks run within `send`, `serve` and `flush`.
 
@@ -46,33 +59,49 @@ class EventPublisher:
         self._topic = topics_of(settings).events.name
         self._retried = self._reports = 0
         self._producer = kafka_producer(settings, {"statistics.interval.ms": REPORT_MS, "stats_cb": self._note})
+        self._answers = Answers.awaited(0)
+        self._callbacks: list[Any] = []
+        """By row: made once, for whichever part is under way."""
 
-    def send(self, records: Sequence[Record], dates: Sequence[int], answers: Answers) -> None:
-        """Hand the next rows of a part to the producer, dated so (epoch ms): where the broker doesn't date them itself,
-        that is their broker time. Raises UnavailableError where its queue stays full.
-        """
+    def send(self, outgoing: Outgoing, count: int, answers: Answers) -> None:
+        """Hand the next `count` rows of a part to the producer. Raises UnavailableError where its queue stays full."""
+        if answers is not self._answers:
+            self._begin(answers)
+        first, past = answers.handed, answers.handed + count
+        keys, values = outgoing.keys[first:past], outgoing.values[first:past]
+        partitions, dates = outgoing.partitions[first:past], outgoing.dates[first:past]
+        topic, produce, poll = self._topic, self._producer.produce, self._producer.poll
+        row = first - 1
+        try:
+            for row, callback in enumerate(self._callbacks[first:past], first):
+                at = row - first
+                try:
+                    produce(topic, values[at], keys[at], partitions[at], callback, None, dates[at])
+                except BufferError:
+                    self._wait_for_room()
+                    produce(topic, values[at], keys[at], partitions[at], callback, None, dates[at])
+                if not row % POLL_EVERY:
+                    self._interrupt.check()
+                    poll(0)
+        except KafkaException as error:
+            raise gave_up(self._settings, f"takes no more events ({error.args[0].str()})") from error
+        finally:
+            answers.handed = row + 1  # what may have been sent stands in the ledger
 
-        def answered(row: int, error: Any, message: Any) -> None:
-            if error is None:
-                answers.status[row] = Status.ACKNOWLEDGED
-                answers.partition[row], answers.offset[row] = message.partition(), message.offset()
-            elif error.code() in REFUSALS:
-                answers.status[row] = Status.FAILED
+    def _begin(self, answers: Answers) -> None:
+        """Of the next part are the answers from here on: none of the last one's is still to come."""
+        self.flush()
+        self._answers = answers
+        for row in range(len(self._callbacks), len(answers.status)):
+            self._callbacks.append(partial(self._answered, row))
 
-        produce, poll = self._producer.produce, self._producer.poll
-        for row, ((key, value, partition), date) in enumerate(zip(records, dates, strict=True), answers.handed):
-            answers.handed = row + 1  # before the call: what may have been sent stands in the ledger
-            # One call a record: librdkafka's batch call is no faster once each record has a callback of its own.
-            try:
-                produce(self._topic, value, key, partition, partial(answered, row), timestamp=date)
-            except BufferError:
-                self._wait_for_room()
-                produce(self._topic, value, key, partition, partial(answered, row), timestamp=date)
-            except KafkaException as error:
-                raise gave_up(self._settings, f"takes no more events ({error.args[0].str()})") from error
-            if not row % POLL_EVERY:
-                self._interrupt.check()
-                poll(0)
+    def _answered(self, row: int, error: Any, message: Any) -> None:
+        answers = self._answers
+        if error is None:
+            answers.status[row] = Status.ACKNOWLEDGED
+            answers.partition[row], answers.offset[row] = message.partition(), message.offset()
+        elif error.code() in REFUSALS:
+            answers.status[row] = Status.FAILED
 
     def serve(self, seconds: float) -> None:
         """Wait so long, and take in answers meanwhile."""

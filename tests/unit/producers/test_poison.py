@@ -33,11 +33,12 @@ TOLD = {
 def sent(records: Columns) -> list[Record]:
     """The records as a broker of RULES.partitions would hold them."""
     buffer, bounds = encode_columns(records)
-    values = [buffer[begin:end] for begin, end in pairwise(bounds)]
+    keys = encode_keys(records["user_id"])
+    values: list[bytes | None] = [buffer[begin:end] for begin, end in pairwise(bounds)]
     made, offsets = [], [0] * RULES.partitions
     stamps = records["true_sent_at"].tolist()
-    corrupted = corrupt(records["poison"], encode_keys(records["user_id"]), values, RULES.partitions)
-    for (key, value, wanted), at in zip(corrupted, stamps, strict=True):
+    targets = corrupt(records["poison"], keys, values, RULES.partitions)
+    for key, value, wanted, at in zip(keys, values, targets, stamps, strict=True):
         partition = partition_of(key, RULES.partitions) if wanted == -1 else wanted
         made.append(Record(partition, offsets[partition], at, key, value))
         offsets[partition] += 1
