@@ -128,7 +128,7 @@ class Table:
         places = _SMALLEST
         while self.size + more > _FULLEST_ANEW * places:
             places *= 2
-        self._index = Index(_SMALLEST)  # or two large ones would be held
+        del self._index  # or both would be held
         self._index = Index(places)
         for numbers in self.entries():
             self._index.insert(self._head[numbers], self._tail[numbers], numbers)

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pipeline.dedup import seen, table
+from pipeline.dedup import blocks, table
 from pipeline.dedup.index import Index
 
 
@@ -13,8 +13,7 @@ def layout(request: pytest.FixtureRequest) -> Iterator[None]:
     and every id has the same tag and the same bucket, the last."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param != "as it is":
-            patch.setattr(seen, "_BITS", 1)
-            patch.setattr(seen, "_BLOCK", 2)
+            patch.setattr(blocks, "BITS", 1)
             patch.setattr(table, "_SMALLEST", 16)
         if request.param == "colliding":
 
