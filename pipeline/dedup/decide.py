@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.dedup.index import Halves, Longs, Rows
 from pipeline.dedup.near import NONE, Listens, Near
 from pipeline.dedup.seen import Seen
-from pipeline.dedup.table import Halves, Longs, Rows
+from pipeline.dedup.table import Flags
 from pipeline.outcomes import Outcome
 from pipeline.rules import Rules
-
-_VECTOR_ROUNDS = 6
-"""Occurrences of one id in one batch that are decided as columns; further ones row by row (a storm of one id)."""
 
 
 @dataclass(slots=True)
@@ -66,13 +64,11 @@ def decide(memory: Memory, events: Events, ticks: list[tuple[int, int]], next_of
     watermark, memory.watermark = _watermarks(memory.watermark, events.offset, event_time, ticks)
     memory.next_offset = next_offset
     beyond_horizon = events.played_at < watermark - rules.horizon_ms
-    oldest_slot = (watermark - rules.horizon_ms) // rules.slot_ms
-    duplicate, first_offset = _sightings(memory.seen, events, beyond_horizon, oldest_slot, rules)
-    outcome = np.full(len(event_time), Outcome.ACCEPTED, np.uint8)
-    outcome[events.ms_played < rules.min_play_ms] = Outcome.SKIPPED
-    outcome[event_time < watermark - rules.grace_ms] = Outcome.LATE
-    outcome[duplicate] = Outcome.DUPLICATE
-    outcome[beyond_horizon] = Outcome.LATE
+    duplicate, first_offset = _sightings(memory.seen, events, beyond_horizon, watermark, rules)
+    outcome = np.where(events.ms_played < rules.min_play_ms, np.uint8(Outcome.SKIPPED), np.uint8(Outcome.ACCEPTED))
+    np.putmask(outcome, event_time < watermark - rules.grace_ms, Outcome.LATE)
+    np.putmask(outcome, duplicate, Outcome.DUPLICATE)
+    np.putmask(outcome, beyond_horizon, Outcome.LATE)
     if rules.near_tolerance is not None:
         rows = np.flatnonzero(outcome == Outcome.ACCEPTED)
         assert events.listens is not None
@@ -104,34 +100,38 @@ def _watermarks(before: int, offset: Longs, event_time: Longs, ticks: list[tuple
     return running, max(after, int(running[-1])) if len(running) else after
 
 
-def _sightings(
-    seen: Seen, events: Events, beyond_horizon: npt.NDArray[np.bool_], oldest_slot: Longs, rules: Rules
-) -> tuple[npt.NDArray[np.bool_], Longs]:
+def _sightings(seen: Seen, events: Events, beyond_horizon: Flags, watermark: Longs, rules: Rules) -> tuple[Flags, Longs]:
     """Which events are duplicates, and the first offset of each; the others are remembered.
 
-    An id's rows depend on each other, rows of different ids don't: so the k-th row of every id is decided in round k.
+    1. rows of slots that are too old are left out, and what is too old for all rows is dropped: neither can be met any more
+    2. the first row of an id that isn't remembered is no duplicate, and is remembered with that
+    3. another row is a duplicate unless it, or what is remembered, is too old
+    4. of rows that are left, hardly ever any, some replace what is remembered
     """
-    entries = seen.entries(events.id_head, events.id_tail)
+    duplicate, first_offset = np.zeros(len(watermark), np.bool_), events.offset.copy()
+    if not len(watermark):
+        return duplicate, first_offset
     slot = (events.played_at // rules.slot_ms).astype(np.int32)
-    duplicate = np.zeros(len(entries), np.bool_)
-    first_offset = events.offset.copy()
-    pending: Rows = np.arange(len(entries))
-    for _round in range(_VECTOR_ROUNDS):
-        if not len(pending):
-            return duplicate, first_offset
-        first = seen.firsts(entries, pending)
-        rows, pending = pending[first], pending[~first]
-        entry = entries[rows]
-        hit = ~beyond_horizon[rows] & (seen.slot[entry] >= oldest_slot[rows])
-        duplicate[rows[hit]] = True
-        first_offset[rows[hit]] = seen.offset[entry[hit]]
-        seen.sight(entry[~hit], slot[rows[~hit]], events.offset[rows[~hit]])
-    for row in pending.tolist():
-        at = entries[row]
-        if not beyond_horizon[row] and seen.slot[at] >= oldest_slot[row]:
-            duplicate[row] = True
-            first_offset[row] = seen.offset[at]
-        elif slot[row] > seen.slot[at]:
-            seen.slot[at] = slot[row]
-            seen.offset[at] = events.offset[row]
+    rows: slice | Rows = slice(None)
+    if beyond_horizon.any():
+        rows = np.flatnonzero(slot >= (watermark - rules.horizon_ms) // rules.slot_ms)
+    seen.forget_below((int(watermark[0]) - rules.horizon_ms) // rules.slot_ms)
+    probe = seen.sight(events.id_head[rows], events.id_tail[rows], slot[rows], events.offset[rows])
+    others, entry = np.arange(len(watermark))[rows][probe.others], probe.entry[probe.others]
+    oldest = (watermark[others] - rules.horizon_ms) // rules.slot_ms
+    in_time, stands = ~beyond_horizon[others], seen.slot(entry)
+    hit = in_time & (stands >= oldest)
+    duplicate[others[hit]] = True
+    first_offset[others[hit]] = seen.offset[entry[hit]]
+    replacing: dict[int, int] = {}  # entry → which of `others` stands for it now
+    for at in np.flatnonzero(~hit & (slot[others] > stands)).tolist():
+        row, before = others[at], others[replacing.get(entry[at], at)]
+        if before != row and in_time[at] and slot[before] >= oldest[at]:
+            duplicate[row], first_offset[row] = True, events.offset[before]
+        elif before == row or slot[row] > slot[before]:
+            replacing[entry[at]] = at
+    if replacing:
+        which = np.fromiter(replacing.values(), np.intp)
+        row = others[which]
+        seen.move(entry[which], probe.place[probe.others[which]], slot[row], events.offset[row])
     return duplicate, first_offset

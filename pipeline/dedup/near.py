@@ -9,12 +9,13 @@ minutes, where ids are remembered for hours.
 
 from bisect import bisect_left, insort
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.dedup.table import Longs, Rows, Table, grown
+from pipeline.dedup.index import Longs, Rows
+from pipeline.dedup.table import Flags, Table
 
 Codes = npt.NDArray[np.int32]
 NONE = -1
@@ -33,17 +34,34 @@ class Listens:
     service: Codes
     services: tuple[str, ...]
 
-    def take(self, rows: Rows | npt.NDArray[np.bool_]) -> "Listens":
+    def take(self, rows: Rows | Flags) -> "Listens":
         """These rows."""
         who, what = self.user_id[rows], self.track_id[rows]
         return Listens(self.offset[rows], who, what, self.played_at[rows], self.service[rows], self.services)
 
 
 class _Groups(Table):
-    """(user, track) → the newest of its rows."""
+    """(user, track) → the newest of its rows. Entries are numbered as they are made."""
 
-    columns: ClassVar = {"newest": (np.int32, NONE)}
+    columns: ClassVar = {**Table.columns, "newest": np.int32}
     newest: Codes
+
+    def of(self, listens: Listens) -> tuple[Longs, Flags]:
+        """The group of each row, and whether there is another row in it, earlier ones or of these."""
+        head, tail = listens.user_id.view(np.uint64), listens.track_id.view(np.uint64)
+        probe, known = self.find(head, tail), self.size
+        numbers = np.arange(known, known + len(probe.made))
+        self.widen(known + len(numbers))
+        self.enter(probe, numbers, head, tail)
+        self.newest[numbers] = NONE
+        shared, others = np.zeros(len(head), np.bool_), probe.entry[probe.others]
+        shared[probe.others] = True
+        shared[probe.made[others[others >= known] - known]] = True
+        return probe.entry, shared
+
+    def keys(self, entry: npt.NDArray[np.signedinteger[Any]]) -> tuple[Longs, Longs]:
+        """Users and tracks of these groups."""
+        return self._head[entry].view(np.int64), self._tail[entry].view(np.int64)
 
 
 class Near:
@@ -66,12 +84,9 @@ class Near:
         Those that are none are remembered. Of several rows within the tolerance (ms) the nearest in played_at is meant, of
         equally near ones the earliest in the log.
         """
-        entries = self._entries(listens)
+        entries, shared = self._groups.of(listens)
         suspect_of = np.full(len(entries), NONE, np.int64)
-        first = self._groups.firsts(entries, np.arange(len(entries)))
-        # Nearly all: their group has no row yet and no other in this batch, so there is nothing to compare with.
-        alone = first & (self._groups.newest[entries] == NONE) & ~np.isin(entries, entries[~first])
-        rows = np.flatnonzero(~alone)
+        rows = np.flatnonzero(shared)
         services = self._codes(listens)[rows].tolist()
         groups: dict[int, _Group] = {}
         columns = (entries[rows].tolist(), services, listens.played_at[rows].tolist(), listens.offset[rows].tolist())
@@ -83,46 +98,42 @@ class Near:
             if nearest == NONE:
                 group.add(service, played_at, offset)
         accepted = suspect_of == NONE
-        self._append(listens.take(accepted), entries[accepted])
+        self._append(listens.take(accepted), entries[accepted], shared[accepted])
         return suspect_of
 
     def remember(self, listens: Listens) -> None:
         """Take rows that were judged before, in log order."""
-        self._append(listens, self._entries(listens))
+        self._append(listens, *self._groups.of(listens))
 
     def forget_before(self, instant: int) -> None:
         """Drop rows played before it (epoch ms), once these may be half of all. Housekeeping: no outcome depends on it."""
         if self.size <= 2 * self._lasting + _FEW:
             return
         kept = np.flatnonzero(self._played_at[: self.size] >= instant)
-        users, tracks = self._groups.keys(self._group[kept].astype(np.intp))
-        columns = (users.view(np.int64), tracks.view(np.int64), self._played_at[kept], self._service[kept])
-        rest = Listens(self._offset[kept], *columns, tuple(self._services))
+        users, tracks = self._groups.keys(self._group[kept])
+        rest = Listens(self._offset[kept], users, tracks, self._played_at[kept], self._service[kept], tuple(self._services))
         self.__init__()  # type: ignore[misc]
         self.remember(rest)
         self._lasting = self.size
-
-    def _entries(self, listens: Listens) -> Rows:
-        return self._groups.entries(listens.user_id.view(np.uint64), listens.track_id.view(np.uint64))
 
     def _codes(self, listens: Listens) -> Codes:
         """Services by numbers of our own."""
         codes = [self._services.setdefault(name, len(self._services)) for name in listens.services]
         return np.array(codes, np.int32)[listens.service]
 
-    def _append(self, listens: Listens, entries: Rows) -> None:
+    def _append(self, listens: Listens, entries: Longs, shared: Flags) -> None:
         """Rows, in log order, to the end of their groups."""
-        order = np.argsort(entries, kind="stable")
-        ordered, numbers = entries[order], (self.size + order).astype(np.int32)
-        follows = np.zeros(len(order), np.bool_)
-        follows[1:] = ordered[1:] == ordered[:-1]
-        before = np.empty(len(order), np.int32)
-        before[order] = np.where(follows, np.roll(numbers, 1), self._groups.newest[ordered])
-        self._groups.newest[ordered] = numbers  # of repeated groups the last assignment stays
-        new = slice(self.size, self.size + len(order))
+        numbers = np.arange(self.size, self.size + len(entries), dtype=np.int32)
+        before = self._groups.newest[entries]
+        rows = np.flatnonzero(shared)
+        rows = rows[np.argsort(entries[rows], kind="stable")]
+        follows = np.flatnonzero(entries[rows[1:]] == entries[rows[:-1]]) + 1
+        before[rows[follows]] = numbers[rows[follows - 1]]
+        self._groups.newest[entries] = numbers  # of repeated groups the last assignment stays
+        new = slice(self.size, self.size + len(entries))
         if new.stop > len(self._offset):
             for name in ("_group", "_before", "_service", "_played_at", "_offset"):
-                setattr(self, name, grown(getattr(self, name), new.stop + new.stop // 4))
+                setattr(self, name, _grown(getattr(self, name), new.stop + new.stop // 4))
         self._group[new], self._before[new], self._service[new] = entries, before, self._codes(listens)
         self._played_at[new], self._offset[new] = listens.played_at, listens.offset
         self.size = new.stop
@@ -158,3 +169,9 @@ class _Group:
                 instant = rows[later - 1][0]
                 best = min(best, (played_at - instant, rows[bisect_left(rows, (instant, NONE))][1]))
         return best[1] if best[0] <= tolerance else NONE
+
+
+def _grown(array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:
+    wide = np.empty(capacity, array.dtype)
+    wide[: len(array)] = array
+    return wide

@@ -80,7 +80,8 @@ def _fold(memory: Memory, record: Record, rules: Rules, watermark: int) -> None:
         return
     head, tail = split_ids(rows["event_id"])
     played_at = rows["played_at"].to_physical()
-    memory.seen.remember(head, tail, (played_at.to_numpy() // rules.slot_ms).astype(np.int32), rows["offset"].to_numpy())
+    slot, oldest = (played_at.to_numpy() // rules.slot_ms).astype(np.int32), (watermark - rules.horizon_ms) // rules.slot_ms
+    memory.seen.remember(head, tail, slot, rows["offset"].to_numpy(), oldest)
     if rules.near_tolerance is not None:
         # What is a near-duplicate itself has the offset of another row.
         rows = rows.filter(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.dedup.decide import Events, Memory, decide, forget
@@ -76,6 +76,14 @@ rows = st.builds(
     listen=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     service=st.sampled_from("abc"),
 )
+resent = st.builds(
+    Row,
+    event_id=st.integers(0, 3),
+    played_at=st.one_of(st.integers(T0, T0 + 1_000), st.integers(0, 2 * T0)),
+    appended_at=st.integers(T0, T0 + 1_000),
+    ms_played=st.just(5),
+)
+"""A few ids, again and again within a batch and over several horizons, some with clocks that are absurdly wrong."""
 close = st.builds(
     Row,
     event_id=st.integers(0, 40),
@@ -122,10 +130,11 @@ def decided(memory: Memory, part: list[Row], start: int, rules: Rules = RULES) -
     return list(zip(labels, decisions.first_offset.tolist(), strict=True))
 
 
+@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize("mode", ["off", "mark", "drop"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.one_of(st.lists(rows, max_size=60), st.lists(close, max_size=60)),
+    st.one_of(st.lists(rows, max_size=60), st.lists(resent, max_size=60), st.lists(close, max_size=60)),
     st.lists(st.integers(1, 25), min_size=1),
     st.data(),
 )
@@ -143,6 +152,8 @@ def test_any_split_into_batches_and_any_forgetting_gives_what_the_rules_say(
         if data.draw(st.booleans()):
             memory.near._lasting = -1000  # forget whatever may be forgotten, however little it is
             forget(memory, NEAR_RULES[mode])
+        if data.draw(st.booleans()):
+            memory.seen._reindex(0)
     assert found == [outcome for outcome in expected if outcome is not None]
     assert memory.watermark == model.watermark
 
@@ -187,6 +198,15 @@ def test_a_tick_closes_time_for_what_follows_it_and_not_for_what_came_before() -
 
 def test_a_short_play_is_skipped_and_its_copy_a_duplicate() -> None:
     assert one_by_one([at(0, 1, 4), at(0, 1, 4), at(0, 2, 5)]) == [("skipped", 0), ("duplicate", 0), ("accepted", 2)]
+
+
+def test_absurdly_old_times_cost_no_memory() -> None:
+    memory = Memory()
+    decided(memory, [at(0)], 0)
+    before = memory.seen.nbytes
+    old = [Row(2 + number, 10 * number, T0, 10) for number in range(5_000)]  # each of a slot of its own
+    assert set(decided(memory, old, 1)) == {("late", 1 + number) for number in range(5_000)}
+    assert (memory.seen.size, memory.seen.nbytes) == (1, before)
 
 
 def test_a_storm_of_one_id_in_one_batch_is_one_event() -> None:

@@ -176,8 +176,11 @@ def classify_state(log: MemoryLog, partition: int) -> Any:
     restored = restore_memory(log, PLAYS, partition, RULES)
     memory, seen = restored.memory, restored.memory.seen
     oldest = (memory.watermark - RULES.horizon_ms) // RULES.slot_ms
-    columns = (seen._head, seen._tail, seen.slot, seen.offset)
-    ids = sorted(entry for entry in zip(*(column[: seen.size].tolist() for column in columns), strict=True))
+    ids = []
+    for entry in seen.entries():
+        columns = (seen._head[entry], seen._tail[entry], seen.slot(entry), seen.offset[entry])
+        ids += zip(*(column.tolist() for column in columns), strict=True)
+    ids.sort()
     return [entry for entry in ids if entry[2] >= oldest], memory.watermark, memory.next_offset, restored.at
 
 
