@@ -54,6 +54,7 @@ class Wanted:
 
 WANTED = {
     "same_work_vs_kafka_streams": Wanted("same-work", "kafka-streams", 5.0),
+    "same_work_two_vs_kafka_streams": Wanted("same-work-two", "kafka-streams"),
     "classify_vs_kafka_streams": Wanted("classify", "kafka-streams", 5.0),
     "two_classify_vs_kafka_streams": Wanted("two-classify", "kafka-streams", 7.0),
     "classify_vs_faust": Wanted("classify", "faust", 25.0),
