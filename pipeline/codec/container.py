@@ -73,6 +73,24 @@ def read_container(value: bytes, schema: dict[str, Any], columns: list[str] | No
 
 def read_rows(value: bytes, columns: list[str] | None = None) -> pa.Table:
     """The rows of an Arrow container, dictionaries unpacked, checked to be safe to look at. Raises ContainerError."""
+    rows = _checked(value, columns)
+    for number, field in enumerate(rows.schema):
+        if pa.types.is_dictionary(field.type):
+            rows = rows.set_column(number, field.name, rows.column(number).cast(field.type.value_type))
+    return rows
+
+
+def read_packed(value: bytes, schema: dict[str, Any]) -> pa.Table:
+    """The rows of a container as they are packed, strings as such or by dictionary; of an empty value none.
+
+    Raises ContainerError where it is none.
+    """
+    if value and not value.startswith(_AVRO):
+        return _checked(value, None)
+    return read_container(value, schema).to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _checked(value: bytes, columns: list[str] | None) -> pa.Table:
     try:
         with pa.ipc.open_stream(value) as stream:
             rows = stream.read_all()
@@ -81,7 +99,4 @@ def read_rows(value: bytes, columns: list[str] | None = None) -> pa.Table:
         rows.validate(full=True)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # the last: of names that are no UTF-8
         raise ContainerError(str(error)) from error
-    for number, field in enumerate(rows.schema):
-        if pa.types.is_dictionary(field.type):
-            rows = rows.set_column(number, field.name, rows.column(number).cast(field.type.value_type))
     return rows
