@@ -106,6 +106,16 @@ def _longs(column: pa.Array) -> npt.NDArray[np.int64]:
     return np.frombuffer(column.buffers()[1], np.int64, len(column), 8 * column.offset)
 
 
+def read_packed(value: bytes, schema: dict[str, Any]) -> pa.Table:
+    """The rows of a container as they are packed, strings as such or by dictionary; of an empty value none.
+
+    Raises ContainerError where it is none.
+    """
+    if value and not value.startswith(_AVRO):
+        return _checked(value, None)
+    return read_container(value, schema).to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
 def _checked(value: bytes, columns: list[str] | None) -> pa.Table:
     try:
         with pa.ipc.open_stream(value) as stream:

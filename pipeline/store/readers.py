@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import fastavro
-import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import schemas
 from pipeline.codec.container import COUNTS_SCHEMA, PLAYS_SCHEMA, TOP_SCHEMA
@@ -20,11 +20,12 @@ from pipeline.codec.headers import CountsHeaders, HeaderError, PlaysHeaders, Top
 from pipeline.errors import RefusedError
 from pipeline.outcomes import Outcome
 from pipeline.rules import differences
-from pipeline.store.records import Record, Rows, frame_of, rows_in
-from pipeline.store.tables import rows_of
+from pipeline.store.records import Record, Rows, of_outcomes, rows_in, rows_of_container
+from pipeline.store.tables import rows_of, table_of
 
 _STORED = [outcome.label for outcome in (Outcome.ACCEPTED, Outcome.LATE, Outcome.SUSPECT)]
 """Outcomes of rows in the table `plays`."""
+_DUPLICATE = [Outcome.DUPLICATE.label]
 
 
 @dataclass
@@ -53,25 +54,26 @@ class PlaysReader:
                 "the log can't be trusted, start a new run by LISTENING_RUN and replay into it"
             )
         _check_rules(where, self.rules, headers.rules)
-        frame = frame_of(where, record.value, PLAYS_SCHEMA)
-        if frame.height != sum(headers.counts):
-            raise RefusedError(f"{where} holds {frame.height} rows, its headers say {sum(headers.counts)}")
-        rows = [*_play_rows(where, record.partition, frame), ("batches", _batch(record.partition, headers))]
+        rows = rows_of_container(where, record.value, PLAYS_SCHEMA)
+        if rows.num_rows != sum(headers.counts):
+            raise RefusedError(f"{where} holds {rows.num_rows} rows, its headers say {sum(headers.counts)}")
+        tables = [*_play_rows(where, record.partition, rows), ("batches", _batch(record.partition, headers))]
         self.expected[record.partition] = headers.last + 1
-        return rows
+        return tables
 
 
-def _play_rows(where: str, partition: int, frame: pl.DataFrame) -> Rows:
-    renamed = frame.rename({"offset": "source_offset"})
-    stored = renamed.filter(pl.col("outcome").is_in(_STORED)).with_columns(
-        pl.when(pl.col("first_offset") != pl.col("source_offset")).then("first_offset").alias("suspect_of")
-    )
-    duplicates = renamed.filter(pl.col("outcome") == Outcome.DUPLICATE.label)
-    return [
-        (name, rows_in(where, name, chosen, source_partition=partition))
-        for name, chosen in (("plays", stored), ("duplicates", duplicates))
-        if chosen.height
-    ]
+def _play_rows(where: str, partition: int, rows: pa.Table) -> Rows:
+    renamed = rows.rename_columns({"offset": "source_offset"})
+    stored, duplicates = of_outcomes(where, renamed, _STORED), of_outcomes(where, renamed, _DUPLICATE)
+    tables = []
+    if stored.num_rows:
+        first = stored["first_offset"]
+        repeats = pc.not_equal(first, stored["source_offset"])
+        suspect_of = pc.if_else(repeats, first, pa.nulls(stored.num_rows, first.type))
+        tables.append(("plays", rows_in(where, "plays", stored, source_partition=partition, suspect_of=suspect_of)))
+    if duplicates.num_rows:
+        tables.append(("duplicates", rows_in(where, "duplicates", duplicates, source_partition=partition)))
+    return tables
 
 
 def _batch(partition: int, headers: PlaysHeaders) -> pa.Table:
@@ -86,7 +88,7 @@ def _batch(partition: int, headers: PlaysHeaders) -> pa.Table:
         "duplicates": counts[Outcome.DUPLICATE],
         "watermark": headers.watermark,
     }
-    return rows_of("batches", [row])
+    return table_of("batches", row, 1)
 
 
 def _check_rules(where: str, ours: str, theirs: str) -> None:
@@ -120,8 +122,8 @@ class CountsReader(_Stateless):
             return None
         where = f"artist-counts partition {record.partition}, offset {record.offset}"
         _check_rules(where, self.rules, headers.rules)
-        frame = frame_of(where, record.value, COUNTS_SCHEMA)
-        rows: Rows = [("artist_counts", rows_in(where, "artist_counts", frame))] if frame.height else []
+        counts = rows_of_container(where, record.value, COUNTS_SCHEMA)
+        rows: Rows = [("artist_counts", rows_in(where, "artist_counts", counts))] if counts.num_rows else []
         if headers.complete:
             position = {
                 "source_partition": headers.partition,
@@ -129,7 +131,7 @@ class CountsReader(_Stateless):
                 "counted": headers.counted,
                 "watermark": headers.watermark,
             }
-            rows.append(("count_positions", rows_of("count_positions", [position])))
+            rows.append(("count_positions", table_of("count_positions", position, 1)))
         return rows
 
 
@@ -142,8 +144,8 @@ class TopsReader(_Stateless):
         except HeaderError:
             return None
         where = f"top-artists partition {record.partition}, offset {record.offset}"
-        frame = frame_of(where, record.value, TOP_SCHEMA)
-        if not frame.height:
+        rows = rows_of_container(where, record.value, TOP_SCHEMA)
+        if not rows.num_rows:
             return []
         return [
             (
@@ -151,7 +153,7 @@ class TopsReader(_Stateless):
                 rows_in(
                     where,
                     "top_artists",
-                    frame,
+                    rows,
                     window_end=headers.window_end,
                     shard=headers.shard,
                     final=headers.final,

@@ -1,15 +1,17 @@
 """Records of the derived topics, and what their readers share. Pure: no Kafka, no ClickHouse."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.codec.container import ContainerError, read_container
+from pipeline.codec.container import ContainerError, read_packed
 from pipeline.codec.headers import HeaderList
 from pipeline.errors import RefusedError
-from pipeline.store.tables import SCHEMAS, table_of
+from pipeline.store.tables import SCHEMAS, TEXT, table_of
 
 Rows = list[tuple[str, pa.Table]]
 """(table, rows) pairs."""
@@ -44,22 +46,32 @@ class Reader(Protocol):
         ...
 
 
-def frame_of(where: str, value: bytes | None, columns: dict[str, Any]) -> pl.DataFrame:
-    """The rows of a record's container. Raises RefusedError where it can't be read as one."""
+def rows_of_container(where: str, value: bytes | None, columns: dict[str, Any]) -> pa.Table:
+    """The rows of a record's container, strings as they are packed. Raises RefusedError where it can't be read as one."""
     try:
-        frame = read_container(value or b"", columns)
+        rows = read_packed(value or b"", columns)
     except ContainerError as error:
         raise RefusedError(f"{where} is no container that can be read: {error}") from error
-    if missing := columns.keys() - set(frame.columns):
+    if missing := columns.keys() - set(rows.column_names):
         raise RefusedError(f"{where} lacks the columns {', '.join(sorted(missing))}")
-    return frame
+    return rows
 
 
-def rows_in(where: str, table: str, frame: pl.DataFrame, **scalars: int) -> pa.Table:
-    """The frame's columns that the table has, and scalars for the others. Raises RefusedError where they don't fit."""
-    arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    columns = {name: arrow.column(name) for name in arrow.column_names if name in SCHEMAS[table].names}
+def of_outcomes(where: str, rows: pa.Table, labels: Sequence[str]) -> pa.Table:
+    """The rows whose `outcome` is one of the labels. Raises RefusedError where that column holds no texts."""
     try:
-        return table_of(table, columns | scalars, frame.height)
-    except ValueError as error:  # pyarrow's errors are ValueErrors, too
+        outcomes = rows.column("outcome").cast(TEXT).combine_chunks()
+    except pa.ArrowException as error:
+        raise RefusedError(f"{where} holds outcomes that are none: {error}") from error
+    wanted = pc.is_in(outcomes.dictionary, value_set=pl.Series(labels).to_arrow().cast(TEXT.value_type))
+    chosen = wanted.take(outcomes.indices)
+    return rows if pc.all(chosen).as_py() else rows.filter(chosen)
+
+
+def rows_in(where: str, table: str, rows: pa.Table, **others: Any) -> pa.Table:
+    """The columns that the table has, and other columns or scalars. Raises RefusedError where they don't fit."""
+    columns = {name: rows.column(name) for name in rows.column_names if name in SCHEMAS[table].names}
+    try:
+        return table_of(table, columns | others, rows.num_rows)
+    except (ValueError, pa.ArrowException) as error:
         raise RefusedError(f"{where} holds rows that don't fit {table}: {error}") from error

@@ -9,6 +9,8 @@ import pyarrow as pa
 
 UUID = pa.binary(16)
 MILLIS = pa.timestamp("ms", "UTC")
+TEXT = pa.dictionary(pa.int32(), pa.string())
+"""Few different texts: each row has the index of its own."""
 
 PLAYS_COLUMNS = {
     "source_partition": pa.uint16(),
@@ -22,10 +24,10 @@ PLAYS_COLUMNS = {
     "sent_at": MILLIS,
     "appended_at": MILLIS,
     "ms_played": pa.uint32(),
-    "platform": pa.large_string(),
-    "service": pa.large_string(),
-    "country": pa.large_string(),
-    "outcome": pa.large_string(),
+    "platform": TEXT,
+    "service": TEXT,
+    "country": TEXT,
+    "outcome": TEXT,
     "suspect_of": pa.uint64(),
 }
 NULLABLE = {"suspect_of"}
@@ -73,6 +75,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         }
     ),
 }
+DISTINCT = {"plays", "duplicates"}
+"""Tables whose rows in one insert hardly ever replace each other: only where a record was read twice."""
 _WIDE: dict[Any, Any] = {pa.uint64(): pl.UInt64, pa.bool_(): pl.Boolean}
 """Arrow types whose values a polars Int64 can't hold."""
 ORDER = tuple(SCHEMAS)
@@ -88,12 +92,27 @@ def table_of(name: str, columns: Mapping[str, Any], length: int) -> pa.Table:
     for field in SCHEMAS[name]:
         value = pa.nulls(length, field.type) if field.name in NULLABLE - columns.keys() else columns[field.name]
         if not isinstance(value, pa.Array | pa.ChunkedArray):
-            # By polars: pa.scalar() and pa.array() would import pandas, which takes seconds and 50 MB.
-            value = pl.repeat(value, length, dtype=_WIDE.get(field.type, pl.Int64), eager=True).to_arrow()
-        if value.null_count and field.name not in NULLABLE:
-            raise ValueError(f"{value.null_count} nulls in {field.name}, which has none in {name}")
-        arrays.append(uuids(value) if field.type == UUID else value.cast(field.type))
+            value = _repeated(value, length)
+        if field.name not in NULLABLE and (nulls := _nulls(value)):
+            raise ValueError(f"{nulls} nulls in {field.name}, which has none in {name}")
+        if value.type != field.type:
+            value = uuids(value) if field.type == UUID else value.cast(field.type)
+        arrays.append(value)
     return pa.table(arrays, schema=SCHEMAS[name])
+
+
+def _repeated(value: int, length: int) -> pa.Array:
+    # By numpy: pa.scalar() and pa.array() would import pandas, which takes seconds and 50 MB.
+    kind, wide = (pa.int64(), np.int64) if value < 1 << 63 else (pa.uint64(), np.uint64)
+    return pa.Array.from_buffers(kind, length, [None, pa.py_buffer(np.full(length, value, wide))])
+
+
+def _nulls(values: Any) -> int:
+    """Nulls among the values, those that a dictionary stands for included."""
+    chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+    if any(isinstance(chunk, pa.DictionaryArray) and chunk.dictionary.null_count for chunk in chunks):
+        values = values.cast(values.type.value_type)
+    return int(values.null_count)
 
 
 def rows_of(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:

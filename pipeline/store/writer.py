@@ -6,7 +6,10 @@ import pyarrow as pa
 
 from pipeline.errors import UnavailableError
 from pipeline.store.refusals import translated
-from pipeline.store.tables import SCHEMAS
+from pipeline.store.tables import DISTINCT, SCHEMAS
+
+AS_IT_IS = {"optimize_on_insert": "0"}
+"""ClickHouse's setting by which it doesn't look for rows that replace each other before it writes an insert."""
 
 
 class Writer(Protocol):
@@ -35,7 +38,10 @@ class ClickHouseWriter:
 
     def write(self, table: str, rows: pa.Table) -> None:
         with translated(f"ClickHouse refuses rows for {table}"):
-            self._client.insert_arrow(table, checked(table, rows), database=self._database)
+            # Arrow files hold one dictionary a column.
+            ready = checked(table, rows).unify_dictionaries()
+            settings = AS_IT_IS if table in DISTINCT else None
+            self._client.insert_arrow(table, ready, database=self._database, settings=settings)
 
 
 class MemoryWriter:

@@ -88,6 +88,23 @@ def test_a_row_of_the_same_identity_replaces_the_earlier_one(backend: Memory | C
     assert [row["outcome"] for row in backend.stored("plays")] == ["accepted"] * 3
 
 
+def test_a_row_that_is_twice_in_one_insert_is_stored_once(backend: Memory | ClickHouse) -> None:
+    one, other = play(7, "accepted"), play(8, "late")
+    backend.writer.write("plays", rows_of("plays", [one, other, one]))
+    assert backend.stored("plays") == rows_of("plays", [one, other]).to_pylist()
+
+
+def test_tables_whose_texts_have_other_dictionaries_are_put_together(backend: Memory | ClickHouse) -> None:
+    words = [("web", "own", "DE"), ("ios", "other", "FR"), ("web", "third", "DE"), ("tv", "own", "SE")]
+    parts = [
+        rows_of("plays", [play(offset, "accepted") | dict(zip(("platform", "service", "country"), texts, strict=True))])
+        for offset, texts in enumerate(words)
+    ]
+    backend.writer.write("plays", pa.concat_tables(parts))
+    assert backend.stored("plays") == [row for part in parts for row in part.to_pylist()]
+    assert [(row["platform"], row["service"], row["country"]) for row in backend.stored("plays")] == words
+
+
 def test_writing_nothing_is_allowed(backend: Memory | ClickHouse) -> None:
     backend.writer.write("artists", SCHEMAS["artists"].empty_table())
     assert backend.stored("artists") == []

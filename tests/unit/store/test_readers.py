@@ -1,12 +1,18 @@
 """Records → rows, without engine or broker."""
 
+import io
+import json
+from typing import Any
+
+import fastavro
+import pyarrow as pa
 import pytest
 
 from pipeline.errors import RefusedError
 from pipeline.settings import Settings
 from pipeline.store.readers import ArtistsReader, CountsReader, PlaysReader, TopsReader
 from pipeline.store.records import Record
-from tests.unit.store.made import T0, artist, counts, event_id, headers, play, plays, top
+from tests.unit.store.made import SCHEMAS, T0, artist, counts, event_id, headers, play, plays, top
 
 RULES = "a=1;b=2"
 
@@ -120,6 +126,71 @@ def test_a_valid_record_that_can_not_be_read_is_refused(value: bytes) -> None:
 def test_an_accepted_row_that_does_not_fit_the_table_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(RefusedError, match="don't fit plays"):
         PlaysReader(RULES).read(record(0, plays(0, [play(0, **wrong)], RULES)))
+
+
+ROWS = [
+    play(0, platform="ios", service="own", country="DE"),
+    play(1, "duplicate", first_offset=0, platform="ios", service="own", country="DE"),
+    play(2, "late", platform="tv", service="other", country="FR"),
+    play(3, "invalid"),
+    play(4, first_offset=2, platform="web", service="third", country="SE"),
+]
+
+
+def _packed(value: bytes, kind: Any) -> bytes:
+    """The same rows with every text by dictionary, of indices of this type."""
+    rows = pa.ipc.open_stream(value).read_all()
+    for number, field in enumerate(rows.schema):
+        if field.type == pa.string():
+            rows = rows.set_column(number, field.name, rows.column(number).cast(pa.dictionary(kind, pa.large_string())))
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, rows.schema) as writer:
+        writer.write_table(rows)
+    return out.getvalue()
+
+
+def _avro() -> bytes:
+    schema = json.loads((SCHEMAS / "plays-value" / "1.avsc").read_text())
+    out = io.BytesIO()
+    nothing = {field["name"]: None for field in schema["fields"]}
+    fastavro.writer(out, fastavro.parse_schema(schema), [nothing | row for row in ROWS])
+    return out.getvalue()
+
+
+def test_rows_are_the_same_however_their_texts_are_packed() -> None:
+    made, value = plays(0, ROWS, RULES)
+    read = [
+        {name: rows.to_pylist() for name, rows in PlaysReader(RULES).read(Record(0, 0, made, packed)) or []}
+        for packed in (value, _packed(value, pa.int8()), _packed(value, pa.int32()), _avro())
+    ]
+    texts = [(row["source_offset"], row["platform"], row["service"], row["country"]) for row in read[0]["plays"]]
+    assert texts == [(0, "ios", "own", "DE"), (2, "tv", "other", "FR"), (4, "web", "third", "SE")]
+    assert [row["suspect_of"] for row in read[0]["plays"]] == [None, None, 2]
+    assert [row["country"] for row in read[0]["duplicates"]] == ["DE"]
+    assert read[1:] == read[:1] * 3
+
+
+def test_an_accepted_row_whose_dictionary_holds_a_null_is_refused() -> None:
+    made, value = plays(0, [play(0)], RULES)
+    rows = pa.ipc.open_stream(value).read_all()
+    null = pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array([None], pa.string()))
+    rows = rows.set_column(rows.column_names.index("country"), "country", null)
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, rows.schema) as writer:
+        writer.write_table(rows)
+    with pytest.raises(RefusedError, match="1 nulls in country"):
+        PlaysReader(RULES).read(Record(0, 0, made, out.getvalue()))
+
+
+def test_outcomes_that_are_no_texts_are_refused() -> None:
+    made, value = plays(0, [play(0)], RULES)
+    rows = pa.ipc.open_stream(value).read_all()
+    rows = rows.set_column(rows.column_names.index("outcome"), "outcome", pa.array([[1]]))
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, rows.schema) as writer:
+        writer.write_table(rows)
+    with pytest.raises(RefusedError, match="offset 0 holds outcomes that are none"):
+        PlaysReader(RULES).read(Record(0, 0, made, out.getvalue()))
 
 
 def test_counts_move_their_position_only_with_the_last_part() -> None:
