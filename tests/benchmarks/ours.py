@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.codec.headers import CountsHeaders, headers_of
+from pipeline.settings import Settings
 from pipeline.topics import topics_of
 from pipeline.verify.readlog import consumer_of
 from pipeline.verify.verify import verify
@@ -74,11 +75,16 @@ def same_work(rig: Rig, processes: int) -> Round:
 def verdict(rig: Rig) -> str:
     """Let the rest of the pipeline run to its end on what a turn left, and verify all of it. Raises BenchError."""
     with rig.turn() as group:
-        store = group.start_worker("store", STORE)
-        group.start_worker("rank", RANK)
-        ready = rig.settings.run_dir / "ready" / "store"
-        group.until("the store is ready", lambda: ready.exists() and ready.read_text() == str(store.pid), READY_SECONDS)
-        found = verify(rig.settings, timeout=DONE_SECONDS, show_progress=False)
+        return verified(rig.settings, group)
+
+
+def verified(settings: Settings, group: Children) -> str:
+    """Start rank and store, and verify what they make of all that is classified. Raises BenchError."""
+    store = group.start_worker("store", STORE)
+    group.start_worker("rank", RANK)
+    ready = settings.run_dir / "ready" / "store"
+    group.until("the store is ready", lambda: ready.exists() and ready.read_text() == str(store.pid), READY_SECONDS)
+    found = verify(settings, timeout=DONE_SECONDS, show_progress=False)
     if found.exact:
         return "exact"
     differences = [f"{check.name}: {line}" for check in found.checks for line in check.differences[:2]]
