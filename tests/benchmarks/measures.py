@@ -42,8 +42,8 @@ def _dedup(module: ModuleType) -> Measured:
     remembered, restored = found["remembered_per_second"], found["restored_per_second"]
     return {
         "figures": found,
-        "bar": "10 M remembered ids: at most 48 bytes each, resident; deciding at least 80% as fast as with 100 k; a slot is "
-        "dropped without a scan; restore at least 1 M ids/s",
+        "bar": "10 M remembered ids: at most 48 bytes each, resident; deciding at least 80% as fast as with 100 k; a slot "
+        "is dropped without a scan; restore at least 1 M ids/s",
         "verdict": f"{bytes_an_id:.1f} bytes an id; {share:.0%} as fast; a slot of 400,000 dropped in "
         f"{found['seconds_to_drop_a_slot_of_10_m'] * 1000:.2f} ms; {remembered:,} ids/s remembered, {restored:,}/s restored",
         "holds": bytes_an_id <= 48 and share >= 0.8 and restored >= 1_000_000,
