@@ -71,16 +71,17 @@ def _child(*arguments: Any) -> dict[str, Any]:
 
 
 def _backlog(settings: Settings) -> dict[str, Any]:
-    """In the child: the plays sink alone, from where its thread starts to where it has committed the last record."""
+    """In the child: the plays sink alone, from where it begins to read to where it has committed the last record."""
     pool = Pool(settings)
     migrate.migrate(pool.base, settings.database, migrate.load())
     sinks = Sinks(settings, pool)
     sink = sinks._sink("plays", topics_of(settings).plays, PlaysReader(settings.rules.fingerprint))
     progress = sink.progress
     thread = threading.Thread(target=sink.run)
-    before, began, deadline = time.process_time(), time.monotonic(), time.monotonic() + SECONDS
     thread.start()
-    while not progress.consuming.wait(0.001) or progress.lag:
+    progress.consuming.wait(SECONDS)  # a new broker takes seconds to say what was committed
+    before, began, deadline = time.process_time(), time.monotonic(), time.monotonic() + SECONDS
+    while progress.lag:
         if not thread.is_alive() or time.monotonic() > deadline:
             raise RuntimeError(f"the sink stopped {progress.lag} records before the end: {progress.trouble}")
         time.sleep(0.005)
