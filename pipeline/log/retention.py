@@ -55,13 +55,17 @@ def _counts_from(log: Log, settings: Settings, shard: int, bounds: tuple[int, in
     count looks back, lies behind it: all are past a final window. A final list that one of them belies is none of ours."""
     topics, rules = topics_of(settings), settings.rules
     final = last_final(log, topics.tops.name, shard, rules.grace_ms)
-    told = last_told(log, topics.counts.name, shard, range(rules.partitions))
-    if final is None or len(told) < rules.partitions:
+    if final is None:
         return None
-    for entry in told.values():
-        check_rules(topics.counts.name, shard, entry.rules, rules)
-        if entry.watermark < final.window_end + rules.grace_ms:
-            return None
+    for furthest in (False, True):  # what a worker told that was stopped for long may lie behind what its successor told
+        told = last_told(log, topics.counts.name, shard, range(rules.partitions), furthest=furthest)
+        for entry in told.values():
+            check_rules(topics.counts.name, shard, entry.rules, rules)
+        past = [entry for entry in told.values() if entry.watermark >= final.window_end + rules.grace_ms]
+        if len(past) == rules.partitions:
+            break
+    else:
+        return None
     return _first_announced(log, topics.counts.name, shard, bounds, window_since(final, rules.pane_ms) - keep_ms)
 
 

@@ -15,7 +15,7 @@ class EndedError(BaseException):
     """Where a process would have ended nothing more may run."""
 
 
-class _AtOnce(ThreadPoolExecutor):
+class AtOnce(ThreadPoolExecutor):
     """Runs what is given to a thread at once: the order of everything is the machine's."""
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
@@ -32,7 +32,7 @@ class Loop:
 
     def __init__(self, hear: Callable[[BaseException], None]) -> None:
         self.loop, self._hear = asyncio.new_event_loop(), hear
-        self.loop.set_default_executor(_AtOnce(1))
+        self.loop.set_default_executor(AtOnce(1))
         self.loop.set_task_factory(_owned)
         self.loop.set_exception_handler(self._unheard)
 

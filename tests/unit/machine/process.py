@@ -23,7 +23,7 @@ from pipeline.faustlib.lanes import Lane, Lanes
 from pipeline.settings import Settings
 from pipeline.workers import classify, count, rank
 from tests.unit.machine.broker import BROKERS, PROCESS, Gate, InFlightAppender, memory_reader
-from tests.unit.machine.loop import EndedError
+from tests.unit.machine.loop import AtOnce, EndedError
 
 MAKE = {"classify": classify.make_app, "rank": rank.make_app}
 Openers = dict[str, Callable[[int], Awaitable[Lane]]]
@@ -54,6 +54,7 @@ def simulated() -> Iterator[None]:
         patch.setattr(faust_lanes, "_STALLED_AFTER", 1)
         patch.setattr(rank, "_PROVISIONAL_EVERY_S", -1.0)
         patch.setattr(classify, "_ROWS_PER_RECORD", 4)
+        patch.setattr(classify, "_DECODER", AtOnce(1))
         patch.setattr(count, "_ROWS_PER_RECORD", 2)
         yield
 
