@@ -84,6 +84,20 @@ resent = st.builds(
     ms_played=st.just(5),
 )
 """A few ids, again and again within a batch and over several horizons, some with clocks that are absurdly wrong."""
+
+
+@st.composite
+def edges(draw: st.DrawFn) -> list[Row]:
+    """Two ids, played around the horizon of what came before, or after it, or ahead of the broker's time."""
+    log, latest = list[Row](), T0
+    for _ in range(draw(st.integers(1, 40))):
+        played_at = latest + draw(st.one_of(st.integers(-112, -88), st.integers(0, 30)))
+        appended_at = max(latest, played_at - draw(st.sampled_from([0, 20])))
+        log.append(Row(draw(st.integers(1, 2)), played_at, appended_at, 10))
+        latest = max(latest, min(played_at, appended_at))
+    return log
+
+
 close = st.builds(
     Row,
     event_id=st.integers(0, 40),
@@ -134,7 +148,7 @@ def decided(memory: Memory, part: list[Row], start: int, rules: Rules = RULES) -
 @pytest.mark.parametrize("mode", ["off", "mark", "drop"])
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.one_of(st.lists(rows, max_size=60), st.lists(resent, max_size=60), st.lists(close, max_size=60)),
+    st.one_of(st.lists(rows, max_size=60), st.lists(resent, max_size=60), edges(), st.lists(close, max_size=60)),
     st.lists(st.integers(1, 25), min_size=1),
     st.data(),
 )
@@ -173,6 +187,19 @@ def test_a_copy_counts_as_duplicate_up_to_the_horizon_s_slot() -> None:
     late_copy = Row(1, T0 + 9, T0 + 300, 10)
     assert one_by_one([at(0), at(100, 2), late_copy])[2] == ("duplicate", 0)
     assert one_by_one([at(0), at(110, 2), late_copy])[2] == ("late", 2)
+
+
+def test_what_is_too_old_is_no_duplicate_even_of_what_still_lives_in_its_slot() -> None:
+    #   watermark 105: bound 5, in the slot of 0, which lives; what was played at 2 is too old, and at 7 is not
+    log = [at(0), at(105, 2), Row(1, T0 + 2, T0 + 105, 10), Row(1, T0 + 7, T0 + 105, 10)]
+    assert one_by_one(log)[2:] == [("late", 2), ("duplicate", 0)]
+
+
+def test_an_older_sighting_never_replaces_a_later_one_within_a_batch() -> None:
+    #   id 1 at 0, expired by 2 at 115 (bound 15) ── again at 25, ahead of 12, too old itself but of the slot that lives
+    log = [at(0), at(115, 2), Row(1, T0 + 25, T0 + 115, 10), Row(1, T0 + 12, T0 + 115, 10), at(125, 3), at(125, 1)]
+    assert one_by_one(log)[2:4] == [("late", 2), ("late", 3)]
+    assert one_by_one(log)[5] == ("duplicate", 2)
 
 
 def test_an_event_exactly_as_old_as_the_grace_still_counts() -> None:
