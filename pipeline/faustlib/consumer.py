@@ -12,7 +12,7 @@ from pipeline.faustlib.exit import fail
 from pipeline.faustlib.fetch import Fetch
 
 log = structlog.get_logger()
-_FETCH_MAX_WAIT_MS, _FETCH_MIN_BYTES = 100, 64 << 10
+_FETCH_MAX_WAIT_MS, _FETCH_MIN_SHARE = 250, 4
 
 
 class Positions(Protocol):
@@ -56,7 +56,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms, consumer._fetch_min_bytes = _FETCH_MAX_WAIT_MS, _FETCH_MIN_BYTES
+        consumer._fetch_max_wait_ms = _FETCH_MAX_WAIT_MS
+        # Of what a partition may bring at most, or a small limit would make every fetch wait.
+        consumer._fetch_min_bytes = transport.app.conf.consumer_max_fetch_size // _FETCH_MIN_SHARE
         return consumer
 
 

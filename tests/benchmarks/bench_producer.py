@@ -129,7 +129,10 @@ def _best_of_5(work: Callable[[], T]) -> tuple[T, float]:
     return given, least
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    if arguments:  # into the run that the environment names: a process that has done nothing else
+        print(json.dumps(producer_rate(load())))
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         kafka, controller = free_ports(2)
         settings = load(data_dir=Path(folder), kafka_port=kafka, kafka_controller_port=controller)
@@ -139,4 +142,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

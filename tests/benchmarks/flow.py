@@ -3,6 +3,8 @@
 produce (measured) ─► classify ─► plays ─► sink into an engine of its own (measured);  rank and store ─► verify
 """
 
+import json
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -10,11 +12,11 @@ from typing import Any
 
 from deploy.embedded.programs import environment
 from pipeline.verify.readlog import end_offsets
-from tests.benchmarks.bench_producer import encoding_rate, producer_rate
+from tests.benchmarks import bench_producer
 from tests.benchmarks.bench_sink import sink_rate
 from tests.benchmarks.measures import Measured
 from tests.benchmarks.ours import CLASSIFY, DONE_SECONDS, verified, work_of
-from tests.benchmarks.processes import children
+from tests.benchmarks.processes import BenchError, children
 from tests.benchmarks.rig import bench_settings, broker
 
 PRODUCED, SUNK = 110_000, 400_000
@@ -26,7 +28,12 @@ def _flow() -> tuple[dict[str, Any], dict[str, Any], str]:
     with tempfile.TemporaryDirectory(prefix="listening-bench-", ignore_cleanup_errors=True) as scratch:
         settings = bench_settings(Path(scratch), "flow", append_time=True)
         with broker(settings):
-            produced = producer_rate(settings)
+            with children(Path(scratch) / "produce", environment(settings)) as group:
+                child = group.start("produce", [sys.executable, bench_producer.__file__, "run"])
+                group.until_ended(child, DONE_SECONDS)
+                if child.code:
+                    raise BenchError(f"produce ended with {child.code}: {child.written()[-500:]}")
+                produced = json.loads(child.written())
             records = sum(end_offsets(settings))
             with children(Path(scratch) / "classify", environment(settings)) as group:
                 file = settings.run_dir / "metrics" / f"classify-{group.start_worker('classify', CLASSIFY).pid}.prom"
@@ -39,7 +46,7 @@ def _flow() -> tuple[dict[str, Any], dict[str, Any], str]:
 
 def producer() -> Measured:
     """The session's rate by the wall, its parts by CPU time, and the columnar encoder beside fastavro."""
-    (found, _, said), encoding = _flow(), encoding_rate()
+    (found, _, said), encoding = _flow(), bench_producer.encoding_rate()
     bytes_are = "the same bytes" if encoding["equal"] else "OTHER bytes"
     exact = said == "exact" and encoding["equal"] and found["acknowledged"] == found["events"]
     return {
