@@ -14,7 +14,7 @@ from producers.columns import height
 from producers.encode import encode_columns, encode_keys
 from producers.interrupt import Interrupt
 from producers.ledger import Ledger
-from producers.publish.events import EventPublisher
+from producers.publish.events import EventPublisher, Outgoing
 from producers.publish.ticks import Ticker
 from producers.scenarios.clock import closing_clock, scenario_span
 from producers.scenarios.model import Scenario
@@ -54,9 +54,9 @@ def publish(settings: Settings, events: int, progress: Callable[[str], None]) ->
                 continue
             answers = ledger.begin(rows)
             buffer, bounds = encode_columns(rows, schema_id=schema_id)
-            values = (buffer[begin:past] for begin, past in pairwise(bounds))
-            records = [(key, value, -1) for key, value in zip(encode_keys(rows["user_id"]), values, strict=True)]
-            publisher.send(records, rows["played_at"].tolist(), answers)
+            values: list[bytes | None] = [buffer[begin:past] for begin, past in pairwise(bounds)]
+            outgoing = Outgoing(encode_keys(rows["user_id"]), values, [-1] * count, rows["played_at"].tolist())
+            publisher.send(outgoing, count, answers)
             publisher.flush()
             ledger.end(rows, answers)
             done += count
