@@ -37,7 +37,7 @@ drills: setup  ## every fault of the matrix and the negative controls, judged; a
 drill-store-away: setup  ## ClickHouse away for a minute at 20,000 events/s: memory, lag, exactness
 	@$(BIN)/python -m pytest tests/drills/test_store_away.py -m drill -s
 
-bench: setup  ## ours and the peers on one topic, and every figure of speed; about 25 minutes, ROUNDS=3 EVENTS=2000000 ONLY=…
+bench: setup  ## ours and the peers on one topic, and every figure of speed; about 20 minutes, ROUNDS=3 EVENTS=2000000 ONLY=…
 	@ROUNDS="$(ROUNDS)" EVENTS="$(EVENTS)" ONLY="$(ONLY)" $(BIN)/python -m tests.benchmarks.bench
 
 bench-merge: setup  ## 20 sorted files of a million rows each into one: memory, speed, completeness
