@@ -68,18 +68,13 @@ def read_container(value: bytes, schema: dict[str, Any], columns: list[str] | No
     try:
         if value.startswith(_AVRO):
             return pl.read_avro(io.BytesIO(value), columns=columns)
-        return pl.DataFrame(read_rows(value, columns))
+        rows = _checked(value, columns)
+        for number, field in enumerate(rows.schema):
+            if pa.types.is_dictionary(field.type):
+                rows = rows.set_column(number, field.name, rows.column(number).cast(field.type.value_type))
+        return pl.DataFrame(rows)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise ContainerError(str(error)) from error
-
-
-def read_rows(value: bytes, columns: list[str] | None = None) -> pa.Table:
-    """The rows of an Arrow container, dictionaries unpacked, checked to be safe to look at. Raises ContainerError."""
-    rows = _checked(value, columns)
-    for number, field in enumerate(rows.schema):
-        if pa.types.is_dictionary(field.type):
-            rows = rows.set_column(number, field.name, rows.column(number).cast(field.type.value_type))
-    return rows
 
 
 def read_longs(value: bytes, columns: list[str], label: str, text: str) -> list[npt.NDArray[np.int64]]:
@@ -117,6 +112,7 @@ def read_packed(value: bytes, schema: dict[str, Any]) -> pa.Table:
 
 
 def _checked(value: bytes, columns: list[str] | None) -> pa.Table:
+    """The rows of an Arrow container as they are packed, safe to look at. Raises ContainerError."""
     try:
         with pa.ipc.open_stream(value) as stream:
             rows = stream.read_all()

@@ -65,7 +65,6 @@ class ClassifyLane:
         self._memory, self._at = restored.memory, restored.at
         self._durable = restored.memory.next_offset
         self._ceiling = Ceiling(settings.dlq_ceiling_ratio, settings.dlq_ceiling_events, settings.dlq_ceiling_consecutive)
-        self._forgotten = 0
 
     @property
     def next_offset(self) -> int:
@@ -88,7 +87,7 @@ class ClassifyLane:
             await self._append(record)
             self._durable = record.last + 1
             self._count(part, record)
-        self._forget_old()
+        forget(self._memory, self._rules)
 
     async def _decode(self, fetch: Fetch) -> Decoded:
         self._known.forget_refusals()
@@ -148,13 +147,6 @@ class ClassifyLane:
         for entry in part.refused:
             metrics.invalid.labels(entry.reason).inc()
         metrics.remembered.labels(self._partition).set(self._memory.seen.size)
-
-    def _forget_old(self) -> None:
-        self._memory.near.forget_before(self._rules.near_since(self._memory.watermark))
-        slot = self._memory.watermark // self._rules.slot_ms
-        if slot > self._forgotten:
-            self._forgotten = slot
-            forget(self._memory, self._rules)
 
 
 def _parts(decoded: Decoded) -> Iterator[Decoded]:
