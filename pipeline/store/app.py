@@ -1,12 +1,12 @@
 """The store's HTTP: GET /ready, GET /schema, POST /sql, and the schemas folder as a registry (pipeline/registry/http.py)."""
 
-from collections.abc import Awaitable, Callable
-
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from pipeline.errors import ListeningError, UnavailableError
+from pipeline.http.guard import Guard
+from pipeline.http.problem import answer_problems, problem
 from pipeline.registry.http import serve_registry
 from pipeline.settings import Settings
 from pipeline.store.answer import answer
@@ -17,11 +17,12 @@ from pipeline.store.fence import LONGEST
 from pipeline.store.sinks import Sinks
 
 ARROW = "application/vnd.apache.arrow.stream"
-PROBLEM = "application/problem+json"
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-EVERYWHERE = frozenset({"0.0.0.0", "::"})
 PARAMETER = "param_"
 """Query-string prefix of a statement's parameters, as in ClickHouse's own HTTP interface."""
+
+
+class AnotherRunError(Exception):
+    """Asked was for another run than this store's."""
 
 
 def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
@@ -31,16 +32,20 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         serve_registry(app, settings)
     catalogue = Catalogue(pool, settings.database)
 
-    @app.middleware("http")
-    async def check_host(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        # A web page whose name was pointed at 127.0.0.1 must not read the store through its visitor's browser.
-        if not _is_ours(settings.store_host, request.headers.get("host", "")):
-            return problem(421, "Misdirected request", "the Host header names another host than this store's")
+    app.add_middleware(Guard, host=settings.store_host)
+    answer_problems(app)
+
+    def refuse_another_run(request: Request) -> None:
         wanted = request.headers.get(RUN_HEADER, settings.run)
-        if wanted != settings.run and request.url.path in ("/sql", "/schema"):
-            where = f"the store at {settings.store_url} is that of run {settings.run}, {wanted} is not up"
-            return problem(409, "Another run's", f"{where}: ask with --run {settings.run}, or start {wanted} instead")
-        return await go_on(request)
+        if wanted != settings.run:
+            raise AnotherRunError(
+                f"the store at {settings.store_url} is that of run {settings.run}, {wanted} is not up: "
+                f"ask with --run {settings.run}, or start {wanted} instead"
+            )
+
+    @app.exception_handler(AnotherRunError)
+    def another_run(_request: Request, error: AnotherRunError) -> Response:
+        return problem(409, "Another run's", str(error))
 
     @app.get("/ready")
     def ready() -> Response:
@@ -64,14 +69,14 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         }
         return JSONResponse(body, status_code=503 if reasons else 200)
 
-    @app.get("/schema")
+    @app.get("/schema", dependencies=[Depends(refuse_another_run)])
     def schema() -> Response:
         try:
             return JSONResponse(catalogue.tables())
         except UnavailableError as error:
             return problem(503, "Not yet", str(error))
 
-    @app.post("/sql")
+    @app.post("/sql", dependencies=[Depends(refuse_another_run)])
     async def sql(request: Request) -> Response:
         body = b""
         async for part in request.stream():
@@ -97,12 +102,6 @@ def reasons_against(sinks: Sinks) -> list[str]:
     return waiting + troubled
 
 
-def problem(status: int, title: str, detail: str) -> Response:
-    """RFC 9457."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status_code=status, media_type=PROBLEM)
-
-
 def _answer(pool: Pool, catalogue: Catalogue, body: bytes, parameters: dict[str, str]) -> Response:
     try:
         text = body.decode()
@@ -113,8 +112,3 @@ def _answer(pool: Pool, catalogue: Catalogue, body: bytes, parameters: dict[str,
         return problem(503, "Busy", str(error))
     except ListeningError as error:
         return problem(400, "Bad SQL", str(error))
-
-
-def _is_ours(store_host: str, header: str) -> bool:
-    host = header[1:].partition("]")[0] if header.startswith("[") else header.rpartition(":")[0] or header
-    return store_host in EVERYWHERE or host.lower() in LOOPBACK | {store_host.lower()}

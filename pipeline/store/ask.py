@@ -1,7 +1,7 @@
 """Ask a running store, over HTTP."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import pyarrow as pa
@@ -13,6 +13,14 @@ SECONDS = 60.0
 """Above the store's own limit for a query and the wait for a seat."""
 RUN_HEADER = "Listening-Run"
 """Whose tables are meant: a store of another run refuses, where it would answer from its own."""
+
+
+class Asked(Protocol):
+    """Who answers a question of ours: `rows` over HTTP, or the engine itself where it is in this process."""
+
+    def __call__(
+        self, settings: Settings, query: str, parameters: Mapping[str, str | int] | None = None
+    ) -> list[dict[str, Any]]: ...
 
 
 def sql(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pipeline.errors import ListeningError
 from pipeline.settings import Settings
-from pipeline.store.ask import rows
+from pipeline.store.ask import Asked, rows
 from pipeline.store.story import Copy, outcome_totals, story
 from pipeline.store.watermarks import Watermarks, watermarks
 
@@ -44,7 +44,7 @@ class Top:
     note: str
 
 
-def top(settings: Settings, k: int, window_seconds: int, at_ms: int | None = None) -> Top:
+def top(settings: Settings, k: int, window_seconds: int, at_ms: int | None = None, asked: Asked = rows) -> Top:
     """The top k artists of a window of any length that ends at any instant, by default at the global watermark.
 
     End and length are rounded down to whole panes (the length to one at least); `note` says so.
@@ -52,12 +52,12 @@ def top(settings: Settings, k: int, window_seconds: int, at_ms: int | None = Non
     """
     if k < 1 or window_seconds < 1 or (at_ms is not None and at_ms < 0):
         raise ListeningError("k and the window's length must be at least 1, and the instant not before 1970")
-    known, rules = watermarks(settings), settings.rules
+    known, rules = watermarks(settings, asked), settings.rules
     at = known.classified if at_ms is None else at_ms
     end = at - at % rules.pane_ms
     length = max(rules.pane_ms, window_seconds * 1000 - window_seconds * 1000 % rules.pane_ms)
     start = max(0, end - length)
-    found = rows(
+    found = asked(
         settings,
         """
         SELECT artist_id, sum(plays) AS plays
@@ -82,23 +82,23 @@ def top(settings: Settings, k: int, window_seconds: int, at_ms: int | None = Non
         behind = _text(known.counted) if known.counted else "nothing"
         notes.append(f"counting is behind, it is whole up to {behind}: plays after that may be missing")
     final = 0 < end <= min(known.classified, known.counted) - rules.grace_ms
-    places = _named(settings, [(row["artist_id"], row["plays"]) for row in found])
+    places = _named(settings, asked, [(row["artist_id"], row["plays"]) for row in found])
     return Top(places, start, end, known.classified, final, "; ".join(notes))
 
 
-def newest_final(settings: Settings, k: int, before_ms: int | None = None) -> Top | None:
+def newest_final(settings: Settings, k: int, before_ms: int | None = None, asked: Asked = rows) -> Top | None:
     """The newest published list that is final in every shard, of a window that ends at `before_ms` at the latest.
 
     None where there is none yet. Raises UnavailableError without a store.
     """
-    known, rules = watermarks(settings), settings.rules
+    known, rules = watermarks(settings, asked), settings.rules
     length = settings.window_seconds * 1000
     latest = known.counted - rules.grace_ms
     if before_ms is not None:
         latest = min(latest, before_ms)
     # A shard whose list of the window isn't stored yet must not be taken for one without a play in it: the shards that
     # have plays are asked of the counts, which are whole up to `latest`.
-    ends = rows(
+    ends = asked(
         settings,
         """
         SELECT toUnixTimestamp64Milli(window_end) AS end, uniqExact(shard) AS lists
@@ -110,11 +110,11 @@ def newest_final(settings: Settings, k: int, before_ms: int | None = None) -> To
     )
     for row in ends:
         end, start = row["end"], max(0, row["end"] - length)
-        if settings.shards == 1 or row["lists"] == _shards_with_plays(settings, start, end):
+        if settings.shards == 1 or row["lists"] == _shards_with_plays(settings, asked, start, end):
             break
     else:
         return None
-    found = rows(
+    found = asked(
         settings,
         """
         SELECT artist_id, plays FROM top_artists_merged
@@ -122,13 +122,13 @@ def newest_final(settings: Settings, k: int, before_ms: int | None = None) -> To
         """,
         {"end": end, "k": k},
     )
-    places = _named(settings, [(row["artist_id"], row["plays"]) for row in found])
+    places = _named(settings, asked, [(row["artist_id"], row["plays"]) for row in found])
     note = f"published lists hold {settings.top_k} artists, LISTENING_TOP_K" if k > settings.top_k else ""
     return Top(places, start, end, known.classified, True, note)
 
 
-def _shards_with_plays(settings: Settings, start: int, end: int) -> int:
-    (row,) = rows(
+def _shards_with_plays(settings: Settings, asked: Asked, start: int, end: int) -> int:
+    (row,) = asked(
         settings,
         """
         SELECT uniqExact(artist_id % {shards:Int64}) AS shards FROM artist_counts FINAL
@@ -140,12 +140,12 @@ def _shards_with_plays(settings: Settings, start: int, end: int) -> int:
     return int(row["shards"])
 
 
-def _named(settings: Settings, ranked: list[tuple[int, int]]) -> list[Place]:
+def _named(settings: Settings, asked: Asked, ranked: list[tuple[int, int]]) -> list[Place]:
     query = "SELECT artist_id, name FROM artists FINAL WHERE has({ids:Array(Int64)}, artist_id)"
     names: dict[int, str] = {}
     for first in range(0, len(ranked), _NAMES_AT_ONCE):
         ids = ",".join(str(int(artist)) for artist, _ in ranked[first : first + _NAMES_AT_ONCE])
-        names |= {row["artist_id"]: row["name"] for row in rows(settings, query, {"ids": f"[{ids}]"})}
+        names |= {row["artist_id"]: row["name"] for row in asked(settings, query, {"ids": f"[{ids}]"})}
     return [Place(rank, artist, names.get(artist), plays) for rank, (artist, plays) in enumerate(ranked, 1)]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.settings import Settings
-from pipeline.store.ask import rows
+from pipeline.store.ask import Asked, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Watermarks:
     counted: int
 
 
-def watermarks(settings: Settings) -> Watermarks:
-    found = rows(
+def watermarks(settings: Settings, asked: Asked = rows) -> Watermarks:
+    found = asked(
         settings,
         """
         SELECT 'classified' AS of, source_partition, 0 AS shard, toUnixTimestamp64Milli(max(watermark)) AS watermark
