@@ -42,6 +42,38 @@ class Settings(BaseSettings):
     store_host: str = Field("127.0.0.1", description="address on which the store serves HTTP")
     store_port: int = Field(18123, ge=1, le=65535, description="port on which the store serves HTTP")
 
+    api_cache_seconds: float = Field(
+        1.0, ge=0, le=60, description="how old an answer of the query API may be; each answer says its age"
+    )
+    api_keys_file: Path | None = Field(
+        None, description="file of the hashed API keys (`listening keys`); unset: api-keys.json in the data folder"
+    )
+    gateway_host: str = Field("127.0.0.1", description="address on which the ingest gateway serves HTTP")
+    gateway_port: int = Field(18124, ge=1, le=65535, description="port on which the ingest gateway serves HTTP")
+    gateway_limit_events: int = Field(
+        60_000,
+        ge=1,
+        description="events that a key may publish in any window of gateway_limit_seconds, unless its own says more",
+    )
+    gateway_limit_seconds: int = Field(60, ge=1, le=3600, description="length of the gateway's sliding rate limit")
+    gateway_body_bytes: int = Field(1 << 20, ge=1 << 10, le=64 << 20, description="largest body that the gateway takes")
+    gateway_batch_events: int = Field(1_000, ge=1, le=100_000, description="most events in one call of the gateway")
+    gateway_in_flight_events: int = Field(
+        20_000, ge=1, description="events that wait for Kafka's acknowledgement, beyond which the gateway answers 503"
+    )
+    gateway_ack_seconds: float = Field(
+        10.0, gt=0, le=60, description="how long the gateway waits for Kafka's acknowledgement before it answers 503"
+    )
+    gateway_client_seconds: float = Field(
+        10.0, gt=0, le=300, description="how long a client of the gateway may take to send headers, and then the body"
+    )
+    gateway_lease_seconds: float = Field(
+        30.0, gt=0, description="how long a call in flight holds its Idempotency-Key before another may take it over"
+    )
+    gateway_keep_seconds: int = Field(
+        86_400, ge=60, description="how long the answer to an Idempotency-Key is kept, at least"
+    )
+
     partitions: int = Field(4, ge=1, le=256, description="partitions of playback-events; fixed for a run")
     shards: int = Field(1, ge=1, le=64, description="partitions of artist-counts, split by artist; fixed for a run")
     append_time: bool = Field(
@@ -139,6 +171,20 @@ class Settings(BaseSettings):
     @property
     def store_url(self) -> str:
         return f"http://{self.store_host}:{self.store_port}"
+
+    @property
+    def keys_file(self) -> Path:
+        """The hashed API keys."""
+        return self.api_keys_file or self.data_dir.absolute() / "api-keys.json"
+
+    @property
+    def gateway_dir(self) -> Path:
+        """The gateway's folder: its state and its audit log, shared by all gateway processes of the run."""
+        return self.run_dir / "gateway"
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://{self.gateway_host}:{self.gateway_port}"
 
 
 def load(**overrides: Any) -> Settings:

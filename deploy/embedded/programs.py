@@ -61,7 +61,8 @@ def _python(settings: Settings, name: str, module: str, address: str) -> Program
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of a process that must load the same settings: this process's, with every setting written out."""
     ours = {PREFIX + name.upper() for name in Settings.model_fields}
-    folders = {name: str(getattr(settings, name).absolute()) for name in ("data_dir", "cache_dir", "schemas_dir")}
+    paths = {name: getattr(settings, name) for name in ("data_dir", "cache_dir", "schemas_dir", "api_keys_file")}
+    folders = {name: str(path.absolute()) for name, path in paths.items() if path is not None}
     values = settings.model_dump(mode="json") | folders
     written = {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
     return {name: value for name, value in os.environ.items() if name.upper() not in ours} | written

@@ -4,6 +4,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
+from pipeline.api.serve import serve_api
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.http.guard import Guard
 from pipeline.http.problem import answer_problems, problem
@@ -30,6 +31,7 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
     app = FastAPI(title="listening store", docs_url=None, redoc_url=None)
     if not settings.schema_registry_url:
         serve_registry(app, settings)
+    serve_api(app, settings, pool, sinks)
     catalogue = Catalogue(pool, settings.database)
 
     app.add_middleware(Guard, host=settings.store_host)

@@ -4,7 +4,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, TextIO
 
 import clickhouse_connect
@@ -41,6 +41,8 @@ GUEST_SETTINGS = {
 }
 GUESTS = 4
 """User queries that run at once."""
+READERS = 3
+"""Questions of our own API that run at once, whatever users ask beside it."""
 GUEST_WAIT_SECONDS = 20.0
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 30
@@ -113,9 +115,7 @@ class Pool:
             except BaseException:
                 self._unlock()
                 raise
-        self._idle: list[Any] = []
-        self._seats = threading.BoundedSemaphore(GUESTS)
-        self._at_work: set[int] = set()
+        self._guests, self._readers = _Seats(self, GUESTS), _Seats(self, READERS)
 
     @property
     def base(self) -> Any:
@@ -125,6 +125,11 @@ class Pool:
                 self._require_room()
             self._clients.append(open_client(self._settings))
         return self._clients[0]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the engine is a server's."""
+        return bool(self._settings.clickhouse_dsn)
 
     @property
     def version(self) -> str:
@@ -137,43 +142,32 @@ class Pool:
         self._clients.append(client)
         return client
 
-    @contextmanager
-    def guest(self) -> Iterator[Any]:
+    def guest(self) -> AbstractContextManager[Any]:
         """A read-only, limited client for user SQL, thrown away after any error (one may stay spoilt).
 
         Raises UnavailableError where all are busy for GUEST_WAIT_SECONDS, or a server is away.
         """
-        self.require_server()
-        if not self._seats.acquire(timeout=GUEST_WAIT_SECONDS):
-            raise UnavailableError(f"the store is busy with {GUESTS} other queries: try again later")
-        self._at_work.add(threading.get_ident())
-        try:
-            try:
-                client = self._idle.pop()
-            except IndexError:
-                client = open_client(self._settings, self._settings.database, GUEST_SETTINGS, GUEST_ANSWER_SECONDS)
-            try:
-                yield client
-            except BaseException as error:
-                client.close()
-                if self._settings.clickhouse_dsn and isinstance(error, EngineError) and is_away(error):
-                    raise NotNowError(sentence(error)) from error
-                raise
-            self._idle.append(client)
-        finally:
-            self._at_work.discard(threading.get_ident())
-            self._seats.release()
+        return self._guests.taken()
+
+    def reader(self) -> AbstractContextManager[Any]:
+        """As `guest`, of another few: for questions that are ours, which a user's long queries must not keep waiting."""
+        return self._readers.taken()
+
+    def open_guest(self) -> Any:
+        """A new client under a guest's limits. Raises as `open_client`."""
+        return open_client(self._settings, self._settings.database, GUEST_SETTINGS, GUEST_ANSWER_SECONDS)
 
     @property
     def busy(self) -> bool:
-        """Whether a user's query is at work: the engine can't be closed under it."""
-        return bool(self._at_work)
+        """Whether a query is at work: the engine can't be closed under it."""
+        return self._guests.busy or self._readers.busy
 
     def close(self) -> None:
         """Close all clients that are not in a guest's hands; with the last the embedded engine ends."""
-        for client in [*self._idle, *reversed(self._clients)]:
+        for client in [*self._guests.idle, *self._readers.idle, *reversed(self._clients)]:
             client.close()
-        self._idle.clear()
+        self._guests.idle.clear()
+        self._readers.idle.clear()
         self._clients.clear()
         self._unlock()
 
@@ -198,6 +192,43 @@ class Pool:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+class _Seats:
+    """So many clients under a guest's limits, one a query at work."""
+
+    def __init__(self, pool: Pool, number: int) -> None:
+        self._pool, self._number = pool, number
+        self._seats = threading.BoundedSemaphore(number)
+        self._at_work: set[int] = set()
+        self.idle: list[Any] = []
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._at_work)
+
+    @contextmanager
+    def taken(self) -> Iterator[Any]:
+        self._pool.require_server()
+        if not self._seats.acquire(timeout=GUEST_WAIT_SECONDS):
+            raise UnavailableError(f"the store is busy with {self._number} other queries: try again later")
+        self._at_work.add(threading.get_ident())
+        try:
+            try:
+                client = self.idle.pop()
+            except IndexError:
+                client = self._pool.open_guest()
+            try:
+                yield client
+            except BaseException as error:
+                client.close()
+                if self._pool.is_remote and isinstance(error, EngineError) and is_away(error):
+                    raise NotNowError(sentence(error)) from error
+                raise
+            self.idle.append(client)
+        finally:
+            self._at_work.discard(threading.get_ident())
+            self._seats.release()
 
 
 def _own(settings: Settings) -> TextIO:

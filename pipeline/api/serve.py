@@ -1,0 +1,23 @@
+"""The API's routes on the store's app.
+
+/v1/top-artists, artists, duplicates, plays, batches ─► questions.py      /v1/live, state, ready, metrics ─► live.py
+/ ─► page.py
+"""
+
+from fastapi import FastAPI
+
+from pipeline.api.live import live_routes
+from pipeline.api.page import serve_page
+from pipeline.api.questions import question_routes
+from pipeline.settings import Settings
+from pipeline.store.client import Pool
+from pipeline.store.local import Local
+from pipeline.store.sinks import Sinks
+
+
+def serve_api(app: FastAPI, settings: Settings, pool: Pool, sinks: Sinks) -> None:
+    """Add them all."""
+    asked = Local(pool)
+    app.include_router(question_routes(settings, asked))
+    app.include_router(live_routes(settings, pool, asked, sinks))
+    serve_page(app)
