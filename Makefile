@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up drills drill-store-away bench bench-merge lock clean
+.PHONY: help setup demo test lint up drills drill-store-away drill-pace bench bench-merge lock clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -36,6 +36,9 @@ drills: setup  ## every fault of the matrix and the negative controls, judged; a
 
 drill-store-away: setup  ## ClickHouse away for a minute at 20,000 events/s: memory, lag, exactness
 	@$(BIN)/python -m pytest tests/drills/test_store_away.py -m drill -s
+
+drill-pace: setup  ## a replay at ten times its pace: within one per cent, on a machine that does nothing else
+	@$(BIN)/python -m pytest tests/drills/test_pace.py -m drill -s
 
 bench: setup  ## ours and the peers on one topic, and every figure of speed; about 20 minutes, ROUNDS=3 EVENTS=2000000 ONLY=…
 	@ROUNDS="$(ROUNDS)" EVENTS="$(EVENTS)" ONLY="$(ONLY)" $(BIN)/python -m tests.benchmarks.bench

@@ -7,7 +7,9 @@ import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
 
 from deploy.embedded.broker import running_broker
@@ -16,6 +18,13 @@ from deploy.embedded.programs import environment
 from pipeline.settings import PREFIX, Settings, load
 
 _runs = itertools.count(1)
+
+# How long an example takes, or its making, says nothing on a machine that does other things beside. And the same code has
+# the same verdict, here and in CI: new examples are looked for on purpose, with `pytest --hypothesis-profile explore`.
+_UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("steady", derandomize=True, print_blob=True, **_UNTIMED)
+hypothesis.settings.register_profile("explore", print_blob=True, **_UNTIMED)
+hypothesis.settings.load_profile("steady")
 
 
 def settings_env(settings: Settings) -> dict[str, str]:

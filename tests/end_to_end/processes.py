@@ -15,7 +15,8 @@ from pipeline.settings import Settings
 from tests.conftest import settings_env
 
 MODULES = {"classify": "pipeline.workers.classify", "rank": "pipeline.workers.rank", "store": "pipeline.store"}
-SECONDS = 60.0
+SECONDS = 120.0
+"""A bound, not an expectation: on a busy machine a process may stand still for a while at any moment."""
 
 
 def wait_for(what: str, condition: Callable[[], bool], seconds: float = SECONDS) -> None:
@@ -78,7 +79,7 @@ class Processes:
                 process.wait(8)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(5)
+                process.wait(SECONDS)
 
 
 @contextmanager
@@ -91,6 +92,45 @@ def processes(settings: Settings) -> Iterator[Processes]:
         group.stop_all()
 
 
+_HELD = """
+import asyncio, sys
+from pathlib import Path
+from pipeline.drills.seams import wrap
+from pipeline.workers.classify import ClassifyLane, main
+
+most, gate, taken = int(sys.argv[1]), Path(sys.argv[2]), 0
+
+def around(take):
+    async def held(self, fetch):
+        global taken
+        while taken >= most and not gate.exists():
+            await asyncio.sleep(0.05)
+        taken += fetch.next - fetch.first
+        await take(self, fetch)
+    return held
+
+wrap(ClassifyLane, "_take", around)
+main()
+"""
+
+
+def held_at(run: Processes, offsets: int) -> subprocess.Popen[bytes]:
+    """A classify worker that takes no more once it has taken so many source offsets, until it is `let_on`, or killed.
+
+    So whoever waits for a part of the outcomes can't come when all are there, however long it stood still meanwhile.
+    """
+    return run.start("classify", command=[sys.executable, "-c", _HELD, str(offsets), str(_gate(run.settings))])
+
+
+def let_on(settings: Settings) -> None:
+    """The held worker, also one that stands still, goes on from now on."""
+    _gate(settings).touch()
+
+
+def _gate(settings: Settings) -> Path:
+    return settings.run_dir / "let-on"
+
+
 def freeze(process: subprocess.Popen[bytes]) -> None:
     """SIGSTOP, and wait until every thread stands still: on a busy machine they go on for a moment."""
     os.kill(process.pid, signal.SIGSTOP)
@@ -100,7 +140,7 @@ def freeze(process: subprocess.Popen[bytes]) -> None:
 def kill(process: subprocess.Popen[bytes]) -> None:
     """kill -9, and wait until it is gone."""
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(SECONDS)
 
 
 def listening(settings: Settings, *arguments: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:

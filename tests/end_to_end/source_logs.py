@@ -12,7 +12,7 @@ from pipeline.topics import topics_of
 from pipeline.verify.partitioner import partition_of
 from tests.unit.batches import body_of, event, framed
 
-SECONDS = 60
+SECONDS = 120
 
 Content = tuple[Any, ...]
 """(broker time, key, value, headers)."""

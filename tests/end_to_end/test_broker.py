@@ -23,7 +23,7 @@ def produce(settings: Settings, topic: str, value: bytes) -> None:
     producer = Producer({"bootstrap.servers": settings.bootstrap, "acks": "all", "message.max.bytes": 16 << 20})
     failures: list[object] = []
     producer.produce(topic, value, partition=0, on_delivery=lambda error, _: failures.append(error) if error else None)
-    assert producer.flush(20) == 0
+    assert producer.flush(120) == 0
     assert failures == []
 
 
@@ -31,7 +31,7 @@ def values(settings: Settings, topic: str, count: int) -> list[bytes | None]:
     consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "unused", "auto.offset.reset": "error"})
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
-        messages = consumer.consume(count, timeout=20)
+        messages = consumer.consume(count, timeout=120)
         return [message.value() for message in messages]
     finally:
         consumer.close()
@@ -41,7 +41,7 @@ def test_topics_are_made_as_the_run_needs_them_and_a_second_call_changes_nothing
     ensure_topics(settings)
     ensure_topics(settings)
     client = AdminClient({"bootstrap.servers": settings.bootstrap})
-    metadata = client.list_topics(timeout=10).topics
+    metadata = client.list_topics(timeout=120).topics
     assert {name: len(topic.partitions) for name, topic in metadata.items() if name.startswith(settings.run + ".")} == {
         f"{settings.run}.playback-events": 4,
         f"{settings.run}.playback-events.dlq": 4,
@@ -87,7 +87,7 @@ def test_a_deleted_run_leaves_no_topic_no_folder_and_other_runs_alone(settings: 
     ensure_topics(other)
     settings.run_dir.mkdir(parents=True)
     delete_run(settings)
-    left = AdminClient({"bootstrap.servers": settings.bootstrap}).list_topics(timeout=10).topics
+    left = AdminClient({"bootstrap.servers": settings.bootstrap}).list_topics(timeout=120).topics
     assert not [name for name in left if name.startswith(settings.run + ".")]
     assert topics_of(other).plays.name in left
     assert not settings.run_dir.exists()
@@ -109,13 +109,13 @@ def test_after_kill_9_the_broker_starts_on_the_same_data_and_then_nothing_listen
         [sys.executable, "-m", "deploy.embedded.broker"], env=environment(settings), start_new_session=True
     )
     try:
-        wait_for_broker(settings, 60)
+        wait_for_broker(settings, 120)
         ensure_topics(settings)
         produce(settings, topics_of(settings).plays.name, b"kept")
     finally:
         # Python became Java (exec): the process that was started is the broker.
         os.kill(first.pid, signal.SIGKILL)
-        assert first.wait(10) == -signal.SIGKILL
+        assert first.wait(120) == -signal.SIGKILL
     cluster = (tmp_path / "broker" / "cluster.id").read_text()
     with running_broker(settings):
         assert values(settings, topics_of(settings).plays.name, 1) == [b"kept"]

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -160,7 +159,7 @@ def results(settings: Settings) -> tuple[list[dict[str, Any]], list[dict[str, An
     with processes(settings) as run:
         for name in ("store", "rank", "classify"):
             run.start(name)
-        verdict = verify(settings, timeout=60, show_progress=False)
+        verdict = verify(settings, timeout=SECONDS, show_progress=False)
         assert verdict.exact, json.dumps(verdict.as_json(), indent=1)[:4000]
         finals = rows(
             settings,
@@ -321,52 +320,75 @@ def paced(settings: Settings) -> Source:
     return Source(dated, log, folder)
 
 
-def arrivals(settings: Settings, expected: int, found: list[tuple[int, float]]) -> None:
-    """(broker time, monotonic seconds at which a plain consumer got it) of so many records, as they come."""
-    consumer = Consumer(
-        {"bootstrap.servers": settings.bootstrap, "group.id": "tests", "fetch.wait.max.ms": 5, "auto.offset.reset": "error"}
-    )
-    try:
-        topic, deadline = topics_of(settings).events.name, time.monotonic() + SECONDS
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(settings.partitions)])
-        while len(found) < expected and time.monotonic() < deadline:
-            message = consumer.poll(0.1)
-            if message is not None and message.error() is None:
-                found.append((message.timestamp()[1], time.monotonic()))
-    finally:
-        consumer.close()
+class Clock:
+    """A replay's clock that only its own waiting moves: what it does takes no time, however busy the machine is."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        self.put_at: list[tuple[int, float]] = []
+        """(broker time, seconds on this clock) of each record as it is written."""
+        serve, produce = Target.serve, Target._produce
+
+        def served(target: Target, seconds: float) -> None:
+            assert seconds > 0
+            serve(target, 0)
+            self.now += seconds
+
+        def produced(target: Target, producer: Any, partition: int, record: Any) -> None:
+            self.put_at.append((record.appended_at, self.now))
+            produce(target, producer, partition, record)
+
+        patch.setattr(Target, "serve", served)
+        patch.setattr(Target, "_produce", produced)
+        patch.setattr("producers.capture.replay.time", self)
+
+    def monotonic(self) -> float:
+        return self.now
 
 
-def onlooked(paced: Source) -> tuple[Replayed, list[tuple[int, float]]]:
-    """A replay at ten times the pace into a new run, and its records' arrivals."""
-    new, found = fresh(paced.settings), list[tuple[int, float]]()
-    ensure_topics(new)
-    observer = threading.Thread(target=arrivals, args=(new, len(paced.log), found))
-    observer.start()
-    done = replayed(paced, new, speed=10)
-    observer.join(SECONDS)
-    assert rows_of(new) == paced.log
-    return done, found
+def distances(put_at: list[tuple[int, float]], speed: float) -> list[float]:
+    """Of each record, how much later than at its place in time it was written, seconds; the first is at its own."""
+    (first, began), *_ = put_at
+    return [seconds - began - (at - first) / 1000 / speed for at, seconds in put_at]
 
 
-def test_a_replay_at_ten_times_the_pace_takes_a_tenth_of_the_time_within_one_per_cent_and_keeps_the_gaps(
-    paced: Source,
+def test_a_replay_at_ten_times_the_pace_takes_a_tenth_of_the_time_and_keeps_the_gaps_by_the_clock_it_goes_by(
+    paced: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A busy machine can hold up the last record, never send it early: of three the best counts.
-    for _ in range(3):
-        done, found = onlooked(paced)
-        assert done.planned_seconds == pytest.approx(3.0)
-        assert done.rate_error is not None
-        assert done.rate_error >= 0
-        if done.rate_error < 0.01:
-            break
-    assert done.rate_error < 0.01, done
-    assert len(found) == len(paced.log)
-    # What an onlooker sees: each record where it belongs in time, but for what batching and a busy machine take.
-    first = min(at for at, _seen in found)
-    lags = sorted(seen - (at - first) / 1000 / 10 for at, seen in found)
-    usual = lags[len(lags) // 2]
-    assert sum(abs(lag - usual) < 0.1 for lag in lags) > 0.75 * len(lags), lags[:: len(lags) // 10]
+    new, clock = fresh(paced.settings), Clock(monkeypatch)
+    done = replayed(paced, new, speed=10)
+    assert done.planned_seconds == pytest.approx(3.0)
+    assert done.seconds == pytest.approx(3.0)
+    assert done.rate_error == pytest.approx(0, abs=1e-6)
+    assert [at for at, _seconds in clock.put_at] == sorted(row[2] for row in paced.log)
+    assert distances(clock.put_at, 10) == pytest.approx([0] * len(paced.log), abs=1e-6)
+    assert rows_of(new) == paced.log
+
+
+def test_in_real_time_no_record_is_written_before_its_time(paced: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How soon after it is the machine's affair: `make drill-pace` measures it."""
+    new, connect, produce = fresh(paced.settings), Target.connect, Target._produce
+    began: list[float] = []
+    put_at: list[tuple[int, float]] = []
+
+    def connected(target: Target) -> None:
+        connect(target)
+        began.append(time.monotonic())
+
+    def produced(target: Target, producer: Any, partition: int, record: Any) -> None:
+        put_at.append((record.appended_at, time.monotonic()))
+        produce(target, producer, partition, record)
+
+    monkeypatch.setattr(Target, "connect", connected)
+    monkeypatch.setattr(Target, "_produce", produced)
+    done = replayed(paced, new, speed=20)
+    assert done.planned_seconds == pytest.approx(1.5)
+    assert done.rate_error is not None
+    assert done.rate_error >= 0
+    first = paced.log[0][2]
+    assert len(put_at) == len(paced.log)
+    assert all(seconds >= began[0] + (at - first) / 1000 / 20 - 1e-6 for at, seconds in put_at)
+    assert rows_of(new) == paced.log
 
 
 def test_a_paced_replay_that_was_killed_passes_over_what_lies_there_without_waiting(
@@ -385,11 +407,14 @@ def test_a_paced_replay_that_was_killed_passes_over_what_lies_there_without_wait
     with pytest.raises(RuntimeError, match="as if killed"):
         replayed(paced, new)
     monkeypatch.undo()
+    clock = Clock(monkeypatch)
     done = replayed(paced, new, speed=10)
     assert (done.compared, done.records) == (1_199, len(paced.log) - 1_199)
-    first = sorted(row[2] for row in paced.log)[1_199]
-    assert done.planned_seconds == pytest.approx((max(row[2] for row in paced.log) - first) / 10_000)
-    assert done.planned_seconds <= done.seconds < done.planned_seconds + 1.0 < 2.4  # which the others would have taken
+    left = sorted(row[2] for row in paced.log)[1_199:]
+    assert [at for at, _seconds in clock.put_at] == left
+    assert distances(clock.put_at, 10) == pytest.approx([0] * len(left), abs=1e-6)
+    assert clock.now - 1_000 == pytest.approx((left[-1] - left[0]) / 10_000), "no time for the others"
+    assert [done.seconds, done.planned_seconds] == pytest.approx([(left[-1] - left[0]) / 10_000] * 2)
     assert rows_of(new) == paced.log
 
 

@@ -14,7 +14,7 @@ import pytest
 from deploy.embedded.ports import free_ports, is_listening
 from deploy.embedded.sessions import members
 from pipeline.errors import Exit
-from tests.end_to_end.processes import wait_for
+from tests.end_to_end.processes import SECONDS, wait_for
 
 ROOT = Path(__file__).parents[2]
 LISTENING = [sys.executable, "-m", "pipeline.cli"]
@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def listening(home: dict[str, str], *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def listening(home: dict[str, str], *arguments: str, seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*LISTENING, *arguments], env=home, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
     )
@@ -53,13 +53,13 @@ def up(home: dict[str, str], run: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=SECONDS)
 
 
 def nothing_is_left(home: dict[str, str], session: int | None = None) -> None:
     for name in ("KAFKA", "KAFKA_CONTROLLER", "STORE"):
         port = int(home[f"LISTENING_{name}_PORT"])
-        wait_for(f"port {port} closed", lambda port=port: not is_listening("127.0.0.1", port), 20)  # type: ignore[misc]
+        wait_for(f"port {port} closed", lambda port=port: not is_listening("127.0.0.1", port))  # type: ignore[misc]
     if session is not None:
         assert members(session) == []
 
@@ -134,7 +134,7 @@ def test_a_wrong_setting_is_one_sentence_that_names_it(home: dict[str, str], var
     ],
 )
 def test_a_mistake_is_a_sentence_and_never_a_traceback(home: dict[str, str], arguments: list[str], part: str) -> None:
-    answer = listening(home, *arguments, seconds=100)
+    answer = listening(home, *arguments, seconds=SECONDS)
     assert answer.returncode not in (Exit.OK, None)
     assert part in " ".join(answer.stderr.split())
     assert "Traceback" not in answer.stderr

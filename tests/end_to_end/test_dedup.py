@@ -77,7 +77,7 @@ def played(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
     with processes(settings) as run:
         for name in ("store", "rank", "classify"):
             run.start(name)
-        verdict = verify(settings, timeout=90, show_progress=False)
+        verdict = verify(settings, timeout=120, show_progress=False)
         ends = end_offsets(settings)
         recomputed = recompute(
             read(settings, ends),

@@ -88,7 +88,7 @@ def read_plainly(settings: Settings) -> tuple[list[Event], int, int]:
 def listening(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *arguments],
-        env=settings_env(settings), cwd=ROOT, capture_output=True, text=True, timeout=90, check=False,
+        env=settings_env(settings), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from pipeline.errors import Exit
 from pipeline.room import BROKER_NEEDS, STORE_FULL, STORE_KEEPS
 from pipeline.settings import Settings, load
 from pipeline.topics import topics_of
-from tests.end_to_end.processes import wait_for
+from tests.end_to_end.processes import SECONDS, wait_for
 from tests.end_to_end.test_broker import produce, values
 from tests.end_to_end.test_store import ROOT, committed, feed, said, store, until_sunk, varied, wait_until
 from tests.end_to_end.test_store_trouble import feed_more, trouble, undisturbed, until_stored
@@ -66,7 +66,7 @@ def test_on_a_full_disk_the_store_ends_commits_nothing_and_started_again_waits_f
         before = committed(run, topics_of(run).plays.name)
         disk.fill()
         feed_more(run, range(MORE))
-        assert process.wait(60) == Exit.RESTART
+        assert process.wait(SECONDS) == Exit.RESTART
         assert f"the disk under {disk.folder} is full" in said(process)
     assert committed(run, topics_of(run).plays.name) == before, "committed what the engine only said it wrote"
     with store(run) as process:
@@ -80,7 +80,7 @@ def test_on_a_full_disk_a_store_with_nothing_to_insert_ends_too_for_its_merges(r
     with store(run) as process:
         until_sunk(run, process)
         disk.fill(STORE_FULL - MIB)
-        assert process.wait(60) == Exit.RESTART
+        assert process.wait(SECONDS) == Exit.RESTART
         assert f"the disk under {disk.folder} is full" in said(process)
 
 
@@ -99,22 +99,23 @@ def test_the_broker_halts_on_a_full_disk_waits_for_room_when_started_again_and_k
     with small_disk(folder, (BROKER_NEEDS >> 20) + 64) as disk:
         broker = start()
         try:
-            wait_for_broker(settings, 60)
+            wait_for_broker(settings, SECONDS)
             ensure_topics(settings)
             topic = topics_of(settings).plays.name
             produce(settings, topic, b"kept")
             disk.fill()
-            unlucky = Producer({"bootstrap.servers": settings.bootstrap, "message.timeout.ms": 5000, "log_level": 0})
+            unlucky = Producer({"bootstrap.servers": settings.bootstrap, "log_level": 0})
             unlucky.produce(topic, bytes(MIB // 2), partition=0)
             unlucky.poll(0)
-            assert broker.wait(60) == 1
+            assert broker.wait(SECONDS) == 1
+            unlucky.purge()
             broker = start()
             wait_for("the broker says why it waits", lambda: "the broker waits until 32 MiB are free" in log.read_text())
             assert broker.poll() is None
             disk.free()
-            wait_for_broker(settings, 60)
+            wait_for_broker(settings, SECONDS)
             assert values(settings, topic, 1) == [b"kept"]
             produce(settings, topic, b"more")
         finally:
             broker.terminate()
-            broker.wait(30)
+            broker.wait(SECONDS)

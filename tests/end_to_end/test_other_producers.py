@@ -32,7 +32,7 @@ from pipeline.settings import Settings, load
 from pipeline.store.queries import newest_final
 from pipeline.store.serve import Server
 from pipeline.topics import topics_of
-from tests.end_to_end.processes import listening, processes, wait_for
+from tests.end_to_end.processes import SECONDS, listening, processes, wait_for
 from tests.end_to_end.test_pipeline import classified, outcomes, verdict_of
 
 V1 = schemas.schema(schemas.EVENTS_SUBJECT, 1)
@@ -85,7 +85,7 @@ def send(settings: Settings, codec: str, values: list[tuple[int, bytes]], header
 
     for user, value in values:
         client.produce(topic, key=struct.pack(">q", user), value=value, headers=headers, on_delivery=answered)
-    assert client.flush(30) == 0
+    assert client.flush(SECONDS) == 0
     assert failed == []
 
 
@@ -188,7 +188,7 @@ def registry_at(port: int, folder: Path, run: str) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        assert server.listening.wait(20)
+        assert server.listening.wait(SECONDS)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
@@ -247,7 +247,7 @@ def test_stock_serializers_deserializers_and_clients_work_with_the_store_s_regis
         shown = subprocess.run(
             ["kcat", "-b", run.bootstrap, "-t", topic, "-C", "-e", "-q", "-s", "key=>q", "-f", "%k %S %s"],
             capture_output=True,
-            timeout=30,
+            timeout=SECONDS,
             check=True,
         )
         assert shown.stdout == b"5 %d " % len(value) + value

@@ -23,7 +23,7 @@ from pipeline.verify.verdict import Verdict
 from pipeline.verify.verify import verify
 from producers.produce import Produced, produce
 from producers.scenarios.model import Scenario
-from tests.end_to_end.processes import freeze, kill, processes, wait_for
+from tests.end_to_end.processes import SECONDS, freeze, held_at, kill, let_on, processes, wait_for
 
 SMALL = Scenario(events=30_000, minutes=20, artists=500, users=4_000, release={"at": "minute 8"}, seed=5)
 
@@ -34,7 +34,7 @@ def published(settings: Settings, scenario: Scenario = SMALL) -> Produced:
 
 
 def verdict_of(settings: Settings) -> Verdict:
-    return verify(settings, timeout=60, show_progress=False)
+    return verify(settings, timeout=SECONDS, show_progress=False)
 
 
 def exact(settings: Settings) -> Verdict:
@@ -84,8 +84,8 @@ def test_a_run_with_classify_killed_half_way_and_rogue_records_is_exact(settings
     with processes(settings) as run:
         run.start("store")
         run.start("rank")
-        classify = run.start("classify")
-        wait_for("some outcomes", lambda: classified(settings) > 3_000)
+        classify = held_at(run, 3_000)
+        wait_for("some outcomes", lambda: classified(settings) >= 3_000)
         kill(classify)
         half = classified(settings)
         assert half < produced.published, "killed too late to prove anything"
@@ -104,7 +104,7 @@ def _append_rogues(settings: Settings) -> None:
     for partition in range(settings.partitions):
         for headers in ([], stale):
             producer.produce(topic, value=b"rogue", partition=partition, headers=headers)
-    assert producer.flush(30) == 0
+    assert producer.flush(SECONDS) == 0
 
 
 def _answers_agree(settings: Settings, produced: Produced) -> None:
@@ -130,9 +130,10 @@ def test_a_zombie_and_its_successor_and_two_shards_leave_an_exact_result(setting
     with processes(settings) as run:
         run.start("store")
         rank = run.start("rank")
-        first = run.start("classify")
-        wait_for("some outcomes", lambda: classified(settings) > 1_000)
+        first = held_at(run, 1_000)
+        wait_for("some outcomes", lambda: classified(settings) >= 1_000)
         freeze(first)  # longer than its session: its partitions go to the second
+        let_on(settings)  # it wakes up with fetches in hand
         second = run.start("classify", ready=False)
         before = classified(settings)
         wait_for("the successor at work", lambda: classified(settings) > before + 2_000)
@@ -168,8 +169,8 @@ def test_every_process_killed_at_once_goes_on_without_manual_steps(settings: Set
     settings = slowed(settings)
     published(settings)
     with processes(settings) as run:
-        victims = [run.start(name) for name in ("store", "rank", "classify")]
-        wait_for("some outcomes", lambda: classified(settings) > 2_000)
+        victims = [run.start("store"), run.start("rank"), held_at(run, 2_000)]
+        wait_for("some outcomes", lambda: classified(settings) >= 2_000)
         for victim in victims:
             kill(victim)
         for name in ("store", "rank", "classify"):
@@ -197,7 +198,7 @@ def _forget_plays(settings: Settings) -> None:
     topic = topics_of(settings).plays.name
     client = AdminClient({"bootstrap.servers": settings.bootstrap})
     client.delete_topics([topic])[topic].result()
-    wait_for("plays gone", lambda: topic not in client.list_topics(timeout=10).topics)
+    wait_for("plays gone", lambda: topic not in client.list_topics(timeout=SECONDS).topics)
     ensure_topics(settings)
 
 
@@ -222,13 +223,13 @@ def test_a_source_topic_that_was_made_anew_is_refused_also_when_it_is_longer(set
         wait_for("outcomes", lambda: classified(settings) >= 1_000)
     topic, client = topics_of(settings).events.name, AdminClient({"bootstrap.servers": settings.bootstrap})
     client.delete_topics([topic])[topic].result()
-    wait_for("topic gone", lambda: topic not in client.list_topics(timeout=10).topics)
+    wait_for("topic gone", lambda: topic not in client.list_topics(timeout=SECONDS).topics)
     ensure_topics(settings)
     if refilled:
         producer = Producer({"bootstrap.servers": settings.bootstrap})
         for number in range(4_000):
             producer.produce(topic, b"other", partition=number % settings.partitions)
-        assert producer.flush(30) == 0
+        assert producer.flush(SECONDS) == 0
     with processes(settings) as run:
         assert run.ended(run.start("classify", ready=False)) == Exit.STAY_DOWN
         assert "cut or made anew" in run.log("classify")

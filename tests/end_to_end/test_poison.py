@@ -20,7 +20,7 @@ from pipeline.log.read import log_reader
 from pipeline.settings import Settings, load
 from pipeline.topics import group_of, topics_of
 from pipeline.verify.partitioner import partition_of
-from tests.end_to_end.processes import kill, listening, processes, wait_for
+from tests.end_to_end.processes import SECONDS, kill, listening, processes, wait_for
 from tests.end_to_end.test_pipeline import classified, outcomes, verdict_of
 from tests.unit.batches import body_of, event, framed
 
@@ -117,7 +117,7 @@ def publish(settings: Settings, records: Sequence[Sent]) -> None:
             partition=record.partition,
             on_delivery=lambda error, _: failed.append(error) if error else None,
         )
-    assert client.flush(30) == 0
+    assert client.flush(SECONDS) == 0
     assert failed == []
 
 
@@ -181,7 +181,7 @@ def letters_in(settings: Settings) -> int:
     consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "t"})
     try:
         return sum(
-            consumer.get_watermark_offsets(TopicPartition(topics_of(settings).dlq.name, partition), timeout=20)[1]
+            consumer.get_watermark_offsets(TopicPartition(topics_of(settings).dlq.name, partition), timeout=SECONDS)[1]
             for partition in range(settings.partitions)
         )
     finally:
@@ -236,7 +236,7 @@ def committed(settings: Settings) -> dict[int, int]:
     consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": group_of(settings, "classify")})
     try:
         places = [TopicPartition(topics_of(settings).events.name, partition) for partition in range(settings.partitions)]
-        return {entry.partition: entry.offset for entry in consumer.committed(places, timeout=20)}
+        return {entry.partition: entry.offset for entry in consumer.committed(places, timeout=SECONDS)}
     finally:
         consumer.close()
 

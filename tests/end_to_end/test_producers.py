@@ -36,7 +36,7 @@ SCENARIO = Scenario(
     events=6_000, minutes=5, release={"at": "minute 2.5"}, artists=300, users=2_000, seed=9,
     duplicates={"client_double_send": 0.05}, lateness={"late": 0.03},
 )  # fmt: skip
-WAIT_SECONDS = 20
+WAIT_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -270,12 +270,13 @@ def test_the_runs_clock_is_read_from_valid_plays_too(settings: Settings) -> None
 def test_the_runs_clock_is_read_past_rubbish_and_capped_at_the_brokers(settings: Settings) -> None:
     ensure_topics(settings)
     producer = Producer({"bootstrap.servers": settings.bootstrap})
-    topic, ahead = topics_of(settings).events.name, time.time_ns() // 1_000_000 + 10**9
+    topic, before = topics_of(settings).events.name, time.time_ns() // 1_000_000
+    ahead = before + 10**9
     producer.produce(topic, None, partition=0, headers=[("listening-tick", b"%d" % ahead)])
     producer.produce(topic, None, partition=1, headers=[("listening-tick", b"soon")])
     producer.produce(topic, b"no event", partition=2)
     assert producer.flush(WAIT_SECONDS) == 0
-    assert abs(run_watermark(settings) - time.time_ns() // 1_000_000) < 60_000
+    assert before <= run_watermark(settings) <= time.time_ns() // 1_000_000
 
 
 _ENDLESS = """

@@ -20,7 +20,7 @@ from pipeline.store.retention import Trimmer
 from pipeline.store.sink import Progress
 from pipeline.topics import Topic, group_of, topics_of
 from pipeline.verify.readlog import end_offsets
-from tests.end_to_end.processes import freeze, kill, processes, wait_for
+from tests.end_to_end.processes import SECONDS, freeze, held_at, kill, let_on, processes, wait_for
 from tests.end_to_end.test_pipeline import SMALL, published, verdict_of
 
 
@@ -93,8 +93,8 @@ def test_workers_that_come_back_late_find_all_they_need(settings: Settings) -> N
     published(settings)
     with processes(settings) as run:
         run.start("store")
-        rank, classify = run.start("rank"), run.start("classify")
-        wait_for("half of the outcomes", lambda: reached(settings) > 15_000)
+        rank, classify = run.start("rank"), held_at(run, 15_000)
+        wait_for("half of the outcomes", lambda: reached(settings) >= 15_000)
         kill(classify)
         assert not all_classified(settings), "killed too late to be behind"
         wait_for("something deleted", lambda: all(lows(settings, plays)))
@@ -115,10 +115,11 @@ def test_a_worker_that_was_stopped_while_the_log_was_cut_goes_on(settings: Setti
     with processes(settings) as run:
         run.start("store")
         first = run.start("rank")
-        run.start("classify")
-        wait_for("some outcomes", lambda: reached(settings) > 3_000)
+        held_at(run, 3_000)
+        wait_for("some outcomes", lambda: reached(settings) >= 3_000)
         freeze(first)
         stood = committed(settings, plays)
+        let_on(settings)
         second = run.start("rank", ready=False)
         wait_for("the log cut behind the second", lambda: all(map(int.__gt__, lows(settings, plays), stood)))
         os.kill(first.pid, signal.SIGCONT)
@@ -133,7 +134,7 @@ def committed(settings: Settings, topic: Topic) -> list[int]:
     consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": group_of(settings, "rank")})
     try:
         asked = [TopicPartition(topic.name, partition) for partition in range(topic.partitions)]
-        return [max(0, entry.offset) for entry in consumer.committed(asked, timeout=30)]
+        return [max(0, entry.offset) for entry in consumer.committed(asked, timeout=SECONDS)]
     finally:
         consumer.close()
 
@@ -229,11 +230,11 @@ def test_a_position_deleted_under_a_running_reader_stops_it_with_a_sentence(
             os.kill(process.pid, signal.SIGSTOP)
             for number in range(10 * topic.partitions):
                 producer.produce(topic.name, b"other", partition=number % topic.partitions)
-            assert producer.flush(30) == 0
+            assert producer.flush(SECONDS) == 0
             cut(settings, topic, leave=0)
             os.kill(process.pid, signal.SIGCONT)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+                process.wait(SECONDS / 4)
                 break
         assert process.returncode == Exit.STAY_DOWN, run.log(name)
         assert re.search(sentence, run.log(name)), run.log(name)

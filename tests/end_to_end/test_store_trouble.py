@@ -8,9 +8,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import clickhouse_connect
 import httpx
 import pyarrow as pa
 import pytest
@@ -23,6 +25,7 @@ from pipeline.settings import Settings
 from pipeline.store import ask
 from pipeline.topics import topics_of
 from tests.end_to_end.test_store import (
+    SECONDS,
     committed,
     contents,
     feed,
@@ -36,6 +39,7 @@ from tests.end_to_end.test_store import (
 )
 from tests.unit.store.made import T0, artist, counts, play, plays, top
 
+AT_WORK = "SELECT 1 FROM system.processes WHERE query LIKE '%numbers(100000) AS c%'"
 MORE = 40
 """Records that follow the first feed in each partition of `plays`."""
 
@@ -78,7 +82,7 @@ def until_stored(run: Settings, process: "subprocess.Popen[str]") -> dict[str, p
     of = {"plays": topics.plays, "artist-counts": topics.counts, "top-artists": topics.tops, "artists": topics.artists}
     ends = {
         kind: {
-            str(p): consumer.get_watermark_offsets(TopicPartition(topic.name, p), timeout=30)[1]
+            str(p): consumer.get_watermark_offsets(TopicPartition(topic.name, p), timeout=SECONDS)[1]
             for p in range(topic.partitions)
         }
         for kind, topic in of.items()
@@ -109,12 +113,24 @@ def trouble(run: Settings) -> list[str]:
 
 
 def end(process: "subprocess.Popen[str]") -> str:
-    """SIGTERM; what it said until its (prompt) end."""
-    began = time.monotonic()
+    """SIGTERM; what it said until its end, which waits for no server."""
     process.terminate()
-    assert process.wait(30) == 0
-    assert time.monotonic() - began < 10
+    assert process.wait(SECONDS) == 0
     return said(process)
+
+
+def told_of(lines: list[str]) -> list[list[str]]:
+    """The reasons given, by trouble: from the first who waits until all go on. Each is said once, however many wait."""
+    troubles: list[list[str]] = [[]]
+    for line in lines:
+        if "the store goes on" in line:
+            troubles.append([])
+        elif "has to wait" in line:
+            _, found, reason = line.partition("reason=")
+            assert found, line
+            assert reason not in troubles[-1], "said more than once"
+            troubles[-1].append(reason)
+    return troubles
 
 
 FAULTS: list[dict[str, Any]] = [
@@ -148,10 +164,9 @@ def test_after_a_trouble_the_tables_equal_those_of_an_undisturbed_store(
         told = server.faults()
         assert told["errors"] == told["lose"] == 0, "the faults did not come to pass"
         lines = end(process).splitlines()
-    waits = [line for line in lines if "has to wait" in line]
-    assert len(waits) <= 1, "said more than once"
+    troubles = told_of(lines)
     if "says" in fault:
-        assert "the disk under ClickHouse is full" in waits[0]
+        assert all("the disk under ClickHouse is full" in line for line in troubles[0])
     if "slow_seconds" not in fault:
         assert sum("the store goes on" in line for line in lines) >= 1
     assert disturbed == undisturbed(run, tmp_path)
@@ -175,10 +190,8 @@ def test_a_hung_server_is_given_up_and_what_it_applies_late_changes_nothing(
         server.faults(hang=True)
         feed_more(run, range(MORE))
         wait_until(lambda: any("no answer in time" in reason for reason in trouble(stored)), process)
-        began = time.monotonic()
-        with pytest.raises(UnavailableError, match="does not answer just now"):
+        with pytest.raises(UnavailableError, match="does not answer just now"):  # while it hangs: nothing else ends that
             ask.sql(stored, "SELECT 1")
-        assert time.monotonic() - began < 6
         wait_until(lambda: server.faults()["counted"]["hung"] >= 8, process)
         server.faults(hang=False)
         disturbed = until_stored(stored, process)
@@ -209,15 +222,13 @@ def test_a_server_that_is_away_at_start_is_waited_for_and_named(run: Settings, t
         with store(stored) as process:
             wait_until(lambda: any("refused" in reason for reason in trouble(stored)), process)
             assert httpx.get(f"{stored.store_url}/ready", trust_env=False).status_code == 503
-            began = time.monotonic()
             with pytest.raises(UnavailableError, match="does not answer just now"):
                 ask.sql(stored, "SELECT 1")
-            assert time.monotonic() - began < 2
             time.sleep(3)  # some attempts
             server.start()
             late = until_stored(stored, process)
             lines = end(process).splitlines()
-    assert sum("has to wait" in line for line in lines) == 1
+    assert any(told_of(lines))
     assert late == undisturbed(run, tmp_path)
 
 
@@ -243,7 +254,7 @@ def test_an_error_that_never_passes_ends_the_process(
     stored = over(run, server)
     server.faults(errors=1, code=code, everything=everything)
     with store(stored) as process:
-        assert process.wait(60) == exit_code
+        assert process.wait(SECONDS) == exit_code
         lines = said(process)
     assert sentence in lines
     assert "Traceback" not in lines
@@ -260,13 +271,14 @@ def test_a_guest_s_query_that_the_server_breaks_off_is_unavailable_not_bad(run: 
 
         def query() -> None:
             sql = "SELECT count() FROM numbers(100000) AS a, numbers(100000) AS b, numbers(100000) AS c"
-            answers.append(httpx.post(f"{stored.store_url}/sql", content=sql, timeout=60, trust_env=False))
+            answers.append(httpx.post(f"{stored.store_url}/sql", content=sql, timeout=SECONDS, trust_env=False))
 
         asking = threading.Thread(target=query)
         asking.start()
-        time.sleep(1)
+        with closing(clickhouse_connect.get_client(dsn=server.dsn)) as onlooker:
+            wait_until(lambda: len(onlooker.query(AT_WORK).result_rows) > 1, process)  # it sees itself, too
         assert not answers, "the query ended too early to show anything"
         server.end(signal.SIGKILL)
-        asking.join(60)
+        asking.join(SECONDS)
         assert answers[0].status_code == 503
         assert "ClickHouse does not answer" in answers[0].json()["detail"]

@@ -37,7 +37,7 @@ def produce(settings: Settings, *records: dict[str, Any]) -> None:
             **{"topic": topics_of(settings).events.name} | record,
             on_delivery=lambda error, _: failures.append(error) if error else None,
         )
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     assert not failures
 
 
@@ -101,17 +101,17 @@ def test_the_brokers_time_caps_a_tick_from_the_future(settings: Settings) -> Non
     ensure_topics(settings)
     before = int(time.time() * 1000)
     produce(settings, tick(0, before + 3_600_000))
-    assert before - 60_000 <= recomputed(settings).folds[0].watermark <= int(time.time() * 1000) + 60_000
+    assert before <= recomputed(settings).folds[0].watermark <= int(time.time() * 1000)
 
 
 def test_transaction_markers_are_offsets_without_a_record(settings: Settings) -> None:
     ensure_topics(settings)
     now = int(time.time() * 1000)
     producer = Producer({"bootstrap.servers": settings.bootstrap, "transactional.id": settings.run})
-    producer.init_transactions(30)
+    producer.init_transactions(120)
     producer.begin_transaction()
     producer.produce(topics_of(settings).events.name, **tick(1, now - 1))
-    producer.commit_transaction(30)
+    producer.commit_transaction(120)
     produce(settings, tick(1, now))
     result = recomputed(settings)
     assert (result.ends[1], result.count(TICK)) == (3, 2)
@@ -129,7 +129,7 @@ def test_verify_says_exact_of_rows_that_follow_from_the_log_and_not_of_others(se
     plays = [event(f"e{number}", user=number, played_at=now - 1000 - number) for number in range(1, 101)]
     produce(settings, *plays, *plays[:9], *(tick(partition, now) for partition in range(settings.partitions)))
     stored = StoredRows(recomputed(settings), batch=7)
-    verdict = verify_rows(settings, stored, timeout=10, show_progress=False)
+    verdict = verify_rows(settings, stored, timeout=120, show_progress=False)
     assert (verdict.sentence, verdict.offsets, verdict.outcomes["duplicate"]) == ("verify: exact", 113, 9)
     stored.tables["plays"][5]["artist_id"] = 99
     verdict = verify_rows(settings, stored, timeout=0, show_progress=False)
@@ -157,7 +157,7 @@ def test_a_dead_letter_whose_record_became_an_event_after_all_is_not_believed(se
     stored = StoredRows(believed)
     for letter in letters:
         produce(settings, letter)
-    verdict = verify_rows(settings, stored, timeout=5, show_progress=False)
+    verdict = verify_rows(settings, stored, timeout=120, show_progress=False)
     assert (verdict.sentence, verdict.unknown_then) == ("verify: exact", 1)
 
 
@@ -167,7 +167,7 @@ def test_a_log_without_its_beginning_is_refused(settings: Settings) -> None:
     topic = topics_of(settings).events.name
     admin = AdminClient({"bootstrap.servers": settings.bootstrap})  # kept: its futures end with it
     for future in admin.delete_records([TopicPartition(topic, 0, 1)]).values():
-        future.result(30)
+        future.result(120)
     with pytest.raises(RefusedError, match="begins at offset 1 in partition 0"):
         end_offsets(settings)
 
@@ -182,10 +182,10 @@ def test_another_number_of_partitions_is_refused(settings: Settings) -> None:
     topic = topics_of(settings).events.name
     admin = AdminClient({"bootstrap.servers": settings.bootstrap})
     for future in admin.create_partitions([NewPartitions(topic, 5)]).values():
-        future.result(30)
+        future.result(120)
     consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "none"})
-    deadline = time.monotonic() + 30
-    while len(consumer.list_topics(topic, timeout=10).topics[topic].partitions) < 5 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while len(consumer.list_topics(topic, timeout=120).topics[topic].partitions) < 5 and time.monotonic() < deadline:
         consumer.poll(0.05)
     consumer.close()
     with pytest.raises(RefusedError, match="5 partitions and LISTENING_PARTITIONS is 4"):

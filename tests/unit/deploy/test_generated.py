@@ -69,7 +69,7 @@ def test_a_process_loads_the_settings_it_was_started_with(monkeypatch: pytest.Mo
     monkeypatch.setenv("LISTENING_CLICKHOUSE_DSN", "not-for-this-run")
     code = "import pipeline.settings as s; print(s.load().model_dump_json())"
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(settings), capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", code], env=environment(settings), capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == settings.model_copy(update={"cache_dir": settings.cache_dir.absolute()}).model_dump_json()
 

@@ -16,7 +16,7 @@ EVERY = (*FAULTS, *CONTROLS, *SHORT)
 
 def drill_command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pipeline.cli", "drill", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_there_is_one_drill_for_each_of_the_twenty_faults() -> None:

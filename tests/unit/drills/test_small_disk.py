@@ -97,5 +97,5 @@ def test_another_process_that_fills_it_meanwhile_is_no_obstacle(tmp_path: Path) 
         try:
             disk.fill()
         finally:
-            writer.wait(20)
+            writer.wait(120)
         assert disk.free_bytes < 65536

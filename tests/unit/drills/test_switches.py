@@ -14,7 +14,7 @@ from pipeline.errors import Exit
 from pipeline.settings import Settings, load
 from tests.conftest import settings_env
 
-SECONDS = 60
+SECONDS = 120
 REACHING = """
 import sys
 from pipeline.drills.switches import Switches

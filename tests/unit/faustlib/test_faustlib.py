@@ -62,7 +62,7 @@ fetch.install()
 raw = batch_bytes([record(event(1))])
 fetcher.PartitionRecords(TP("events", 3), fetcher.MemoryRecords(raw[:-1] + bytes([raw[-1] ^ 1])), [], 0)
 """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == Exit.STAY_DOWN
     assert "events partition 3 is damaged" in ended.stderr
     assert "checksum" in ended.stderr
@@ -164,7 +164,7 @@ def test_a_revoked_lane_that_waits_is_ended_and_holds_back_no_other() -> None:
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         lanes.drop(frozenset({TOPIC}))
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 120)
         await asyncio.gather(*lanes._busy.values())
         return opened, ended
 

@@ -64,10 +64,10 @@ def serving(pool: Pool, settings: Settings) -> Iterator[None]:
     server = Server(uvicorn.Config(app, host=settings.store_host, port=settings.store_port, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert server.listening.wait(20)
+    assert server.listening.wait(120)
     yield
     server.should_exit = True
-    thread.join(20)
+    thread.join(120)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ from tests.unit.store.conftest import opened, serving
 from tests.unit.store.rows import fill
 
 SECONDS = 3
-"""What a query may take here, so that the tests of it don't take 30."""
+"""What a query may take here where that is what stops it, so that it doesn't take 30. Any other may take long: on a busy
+machine it would else be the time that stops it, and not what it is refused for."""
 SECRET = "only for the other run"
 
 Store = tuple[Settings, Pool, httpx.Client, Any]
@@ -236,7 +236,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A run with rows, beside it another run's database with a table, a join and a dictionary."""
     settings = load(data_dir=tmp_path_factory.mktemp("hostile"), store_port=free_ports(1)[0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(client.GUEST_SETTINGS, "max_execution_time", str(SECONDS))
+        patch.setitem(client.GUEST_SETTINGS, "max_execution_time", "120")
         with opened(settings) as pool:
             # A merge would change what lies there, too.
             pool.base.command("SYSTEM STOP MERGES")
@@ -250,7 +250,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
                 " SOURCE(CLICKHOUSE(QUERY 'SELECT 1 AS k, 2 AS a')) LAYOUT(FLAT()) LIFETIME(0)",
             ):
                 pool.base.command(statement)
-            with serving(pool, settings), httpx.Client(base_url=settings.store_url, timeout=60, trust_env=False) as http:
+            with serving(pool, settings), httpx.Client(base_url=settings.store_url, timeout=200, trust_env=False) as http:
                 yield settings, pool, http, (contents(pool), files(settings))
 
 
@@ -282,9 +282,7 @@ def check(store: Store, sql: str, sentence: str, parameters: dict[str, str] | No
         sql = sql.replace("{uuid}", pool.base.query(query).result_rows[0][0])
     sql = sql.replace("{out}", str(out))
     named = {f"param_{name}": value for name, value in (parameters or {}).items()}
-    began = time.monotonic()
     response = http.post("/sql", content=sql, params=named)
-    assert time.monotonic() - began < 10 * SECONDS
     assert 400 <= response.status_code < 500, response.text[:500]
     detail = response.json()["detail"]
     assert re.search(sentence, detail), detail
@@ -302,8 +300,21 @@ def test_hostile_sql_is_refused_without_a_trace(store: Store, sql: str, sentence
 
 
 @pytest.mark.parametrize(("sql", "sentence"), STOPPED, ids=[sql[:60] for sql, _ in STOPPED])
-def test_sql_that_asks_for_too_much_is_stopped(store: Store, sql: str, sentence: str) -> None:
+def test_sql_that_asks_for_too_much_is_stopped(
+    store: Store, sql: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, pool, *_ = store
+    if sentence == TIME:
+        monkeypatch.setitem(client.GUEST_SETTINGS, "max_execution_time", str(SECONDS))
+        forget_guests(pool)
     check(store, sql, sentence)
+    forget_guests(pool)
+
+
+def forget_guests(pool: Pool) -> None:
+    """The next one is made anew, under the limits that are in force then."""
+    while pool._guests.idle:
+        pool._guests.idle.pop().close()
 
 
 @pytest.mark.parametrize(("sql", "parameters", "sentence"), PARAMETERS, ids=[sql for sql, *_ in PARAMETERS])

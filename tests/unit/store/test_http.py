@@ -27,7 +27,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 def post(settings: Settings, sql: str, **named: object) -> httpx.Response:
-    return httpx.post(f"{settings.store_url}/sql", content=sql, timeout=30, trust_env=False, **named)  # type: ignore[arg-type]
+    return httpx.post(f"{settings.store_url}/sql", content=sql, timeout=120, trust_env=False, **named)  # type: ignore[arg-type]
 
 
 def test_an_answer_comes_as_an_arrow_table(served: Settings) -> None:

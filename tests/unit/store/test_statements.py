@@ -1,7 +1,5 @@
 """Splitting SQL."""
 
-import time
-
 import pytest
 
 from pipeline.store.statements import split, text_of
@@ -37,7 +35,6 @@ def test_comments_are_dropped_and_separate_words() -> None:
 
 @pytest.mark.parametrize("quote", ["'", '"', "`"])
 def test_reading_takes_time_in_proportion_to_the_text(quote: str) -> None:
-    began = time.monotonic()
-    assert len(split("SELECT " + f"\\{quote}" * 50_000)) == 1
-    assert len(split("SELECT " + f"{quote}\\" * 50_000)) == 1
-    assert time.monotonic() - began < 5
+    """No time is taken here: of so long a text, in proportion to its square it would be hours, and the test be ended."""
+    assert len(split("SELECT " + f"\\{quote}" * 500_000)) == 1
+    assert len(split("SELECT " + f"{quote}\\" * 500_000)) == 1
