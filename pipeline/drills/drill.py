@@ -27,6 +27,8 @@ class Load:
     """Of the scenario's clock, told in those seconds."""
     scenario: Mapping[str, Any] = field(default_factory=lambda: {"duplicates": COPIES, "lateness": {"late": 0.01}})
     """What is other than in an ordinary scenario."""
+    until_over: bool = False
+    """It is ended, as by Ctrl-C, when the script is over: `seconds` is then more than the script can take."""
     is_curved: bool = False
     """The rate follows the scenario's own load curve; `rate` is its mean."""
 

@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
     "top_k": 20,
 }
 """Of every drill: a short session, small fetches so that there is a half-way to be killed at, short windows."""
-BACK_SECONDS = 60.0
+BACK_SECONDS = 120.0
 PROGRESS = 500
 """Source offsets that get outcomes until all are taken to be at work again."""
 LOOK_SECONDS = 0.1

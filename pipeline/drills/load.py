@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from signal import SIGINT
 
 import yaml
 
@@ -38,9 +39,14 @@ def loading(ground: Ground, load: Load) -> Iterator[None]:
 
 
 def finished(ground: Ground, load: Load) -> None:
-    """Wait until all is sent; how it went stands in the ground's figures. Raises DrillError where it does not end."""
+    """Wait until all is sent, or end it; how it went stands in the ground's figures. Raises DrillError where it does not end."""
     assert ground.load is not None
-    left = max(load.seconds - ground.second(), 0.0) + PATIENCE_SECONDS
+    left = PATIENCE_SECONDS
+    if load.until_over:
+        ground.loaded()
+        ground.load.send_signal(SIGINT)
+    else:
+        left += max(load.seconds - ground.second(), 0.0)
     try:
         said, _ = ground.load.communicate(timeout=left)
     except subprocess.TimeoutExpired:

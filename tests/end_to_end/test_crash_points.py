@@ -15,7 +15,7 @@ from producers.scenarios.parts import PoisonPart
 from tests.end_to_end.processes import Processes, processes
 from tests.end_to_end.test_pipeline import SMALL, classified, exact, published, slowed
 
-LOAD = SMALL.model_copy(update={"events": 40_000, "poison": PoisonPart(share=0.03)})
+LOAD = SMALL.model_copy(update={"events": 120_000, "poison": PoisonPart(share=0.03)})
 CLASSIFIERS = ("classify", "classify-2", "classify-3")
 STAGES: dict[str, Stage] = {**dict.fromkeys(CLASSIFIERS, "classify"), "rank": "rank", "store": "store"}
 AT_FIRST = ("store", "rank", "classify", "classify-2")

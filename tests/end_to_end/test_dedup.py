@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
+from pipeline.admin import ensure_topics
 from pipeline.errors import Exit
 from pipeline.inspector.summary import Summary, summarise
 from pipeline.outcomes import Outcome
@@ -28,6 +29,7 @@ from producers.produce import produce
 from producers.scenarios.load import parse_scenario
 from tests.conftest import settings_env
 from tests.end_to_end.processes import processes
+from tests.end_to_end.source_logs import log_of
 
 SCENARIO = """
 minutes: 200
@@ -72,6 +74,8 @@ def played(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
         near_duplicates="drop",
         dlq_ceiling_consecutive=10_000,
     )
+    ensure_topics(settings)
+    assert not any(log_of(settings))  # every partition's leader answers from here on, so nothing is sent again for that
     produced = produce(settings, parse_scenario(SCENARIO, Path("all-kinds.yaml")))
     assert produced.acknowledged == 30_000
     with processes(settings) as run:

@@ -454,7 +454,8 @@ def test_partitions_that_lie_far_ahead_in_time_wait_and_are_not_all_held_in_memo
     repartition(settings, new)
     monkeypatch.undo()
     assert_is_the_replay(log_of(settings), log_of(new))
-    assert 200 <= max(held) <= 200 + 4 * 40
+    # Three hold their shares while the fourth is read; what a taking brings on top of a share depends on the broker's pace.
+    assert 3 * 50 <= max(held) <= 200 + 4 * 40
 
 
 async def _put_raw(settings: Settings, partition: int, batch: bytes) -> None:

@@ -25,6 +25,7 @@ def some_of_all(ground: Ground) -> None:
     ground.say("fault", f"ClickHouse is back; the answers of its next {LOST} inserts are lost")
     ground.hold(ZOMBIE_SECONDS - AWAY_SECONDS)
     ground.send(zombie, SIGCONT)
+    ground.progressed()
 
 
 DRILLS = (
@@ -37,7 +38,9 @@ DRILLS = (
         some_of_all,
         Load(
             rate=800,
-            seconds=65,
+            seconds=600,
+            minutes=300.0,
+            until_over=True,
             scenario={
                 "poison": 0.05,
                 "lateness": {"late": 0.01},
