@@ -39,7 +39,7 @@ def loading(ground: Ground, load: Load) -> Iterator[None]:
 
 
 def finished(ground: Ground, load: Load) -> None:
-    """Wait until all is sent, or end it; how it went stands in the ground's figures. Raises DrillError where it does not end."""
+    """Wait until all is sent, or end it; how it went is in the ground's figures. Raises DrillError where it does not end."""
     assert ground.load is not None
     left = PATIENCE_SECONDS
     if load.until_over:
