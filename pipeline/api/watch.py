@@ -1,0 +1,74 @@
+"""Watches a run: looks at engine and Kafka side by side, and makes the state of what they told by then."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from pipeline.api.documents import Dependencies, Ready, State
+from pipeline.api.kafka import KafkaFacts, KafkaLook
+from pipeline.api.look import Look
+from pipeline.api.rates import RateOf
+from pipeline.api.ready import dependencies
+from pipeline.api.state import Told, state_of
+from pipeline.api.stored import Stored, StoreLook
+from pipeline.settings import Settings
+from pipeline.store.ask import Asked
+from pipeline.store.sinks import Sinks, reasons_against
+
+PATIENCE_SECONDS = 0.9
+"""A look may take longer: then what was known before is told once more, with its age. The first may take FIRST_SECONDS."""
+FIRST_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A state, and what it was judged by."""
+
+    state: State
+    needs: Dependencies
+
+    @property
+    def ready(self) -> Ready:
+        return Ready(status="ready" if self.state.ready else "not ready", dependencies=self.needs)
+
+
+class Watch:
+    """To be used in one event loop."""
+
+    def __init__(self, settings: Settings, asked: Asked, sinks: Sinks) -> None:
+        self._settings, self._sinks = settings, sinks
+        self._kafka_look = KafkaLook(settings)
+        self._store: Look[Stored] = Look("ClickHouse", StoreLook(settings, asked))
+        self._kafka: Look[KafkaFacts] = Look("Kafka", self._kafka_look)
+        self._rates = RateOf()
+
+    async def see(self) -> Seen:
+        """Never raises for what is away: then it is among the reasons."""
+        looks = (self._store, self._kafka)
+        await asyncio.gather(*(look.refresh(FIRST_SECONDS if look.answer is None else PATIENCE_SECONDS) for look in looks))
+        stored, kafka, sinks = self._store.answer, self._kafka.answer, self._sinks
+        troubles = {
+            "clickhouse": self._store.trouble,
+            "kafka": self._kafka.trouble,
+            "sinks": "; ".join(reasons_against(sinks)),
+        }
+        needs = dependencies(self._settings, kafka, troubles)
+        progress = list(sinks.progress.values())
+        told = Told(
+            stored,
+            self._store.age_seconds,
+            kafka,
+            self._kafka.age_seconds,
+            sum(one.lag for one in progress) if progress else None,
+        )
+        rates = self._rates.add(stored.at if stored else 0.0, stored.totals if stored else {})
+        return Seen(state_of(self._settings, int(time.time() * 1000), told, rates, needs), needs)
+
+    def rest(self) -> None:
+        """Let go of connections until it is asked again."""
+        self._kafka.rest(self._kafka_look.close)
+
+    def end(self) -> None:
+        self.rest()
+        self._store.end()
+        self._kafka.end()
