@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -53,7 +53,8 @@ class EventStream(Response, Generic[T]):
         """The next event, a heartbeat where none comes, None where it is over."""
         following = asyncio.ensure_future(self._listener.next())
         try:
-            await asyncio.wait({following, gone}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {following, gone}
+            await asyncio.wait(either, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
                 return None
             if not following.done():

@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from pipeline.api.documents import Dependencies, Ready, State
+from pipeline.api.documents import Dependencies, Rates, Ready, State
 from pipeline.api.kafka import KafkaFacts, KafkaLook
 from pipeline.api.look import Look
 from pipeline.api.rates import RateOf
@@ -15,9 +15,8 @@ from pipeline.settings import Settings
 from pipeline.store.ask import Asked
 from pipeline.store.sinks import Sinks, reasons_against
 
-PATIENCE_SECONDS = 0.9
-"""A look may take longer: then what was known before is told once more, with its age. The first may take FIRST_SECONDS."""
-FIRST_SECONDS = 3.0
+FIRST_SECONDS, PATIENCE_SECONDS = 2.0, 0.9
+"""How long the first look is waited for, and each after it: then what was known before is told once more, with its age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,12 @@ class Watch:
         self._kafka_look = KafkaLook(settings)
         self._store: Look[Stored] = Look("ClickHouse", StoreLook(settings, asked))
         self._kafka: Look[KafkaFacts] = Look("Kafka", self._kafka_look)
-        self._rates = RateOf()
+        self._rates, self._patience = RateOf(), FIRST_SECONDS
 
     async def see(self) -> Seen:
         """Never raises for what is away: then it is among the reasons."""
-        looks = (self._store, self._kafka)
-        await asyncio.gather(*(look.refresh(FIRST_SECONDS if look.answer is None else PATIENCE_SECONDS) for look in looks))
+        await asyncio.gather(self._store.refresh(self._patience), self._kafka.refresh(self._patience))
+        self._patience = PATIENCE_SECONDS
         stored, kafka, sinks = self._store.answer, self._kafka.answer, self._sinks
         troubles = {
             "clickhouse": self._store.trouble,
@@ -61,7 +60,7 @@ class Watch:
             self._kafka.age_seconds,
             sum(one.lag for one in progress) if progress else None,
         )
-        rates = self._rates.add(stored.at if stored else 0.0, stored.totals if stored else {})
+        rates = self._rates.add(stored.at, stored.totals) if stored else Rates()
         return Seen(state_of(self._settings, int(time.time() * 1000), told, rates, needs), needs)
 
     def rest(self) -> None:
