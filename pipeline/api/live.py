@@ -8,15 +8,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from pipeline.api.documents import Health, Ready, State
 from pipeline.api.feed import MOST_LISTENERS, Feed
+from pipeline.api.metrics import exposition
+from pipeline.api.requests import Requests
 from pipeline.api.stream import MEDIA_TYPE, EventStream, event
 from pipeline.api.watch import Seen, Watch
 from pipeline.http.problem import PROBLEM, problem
 from pipeline.settings import Settings
 from pipeline.store.ask import Asked
-from pipeline.store.client import Pool
 from pipeline.store.sinks import Sinks
 
 
@@ -28,7 +32,7 @@ class Shown:
     text: str
 
 
-def live_routes(settings: Settings, pool: Pool, asked: Asked, sinks: Sinks) -> APIRouter:  # noqa: ARG001
+def live_routes(settings: Settings, asked: Asked, sinks: Sinks, requests: Requests) -> APIRouter:
     """The routes; their feed ends when the server does (`app.state.end_streams`, see pipeline/store/serve.py)."""
     watch = Watch(settings, asked, sinks)
 
@@ -54,7 +58,7 @@ def live_routes(settings: Settings, pool: Pool, asked: Asked, sinks: Sinks) -> A
 
     @router.get(
         "/v1/live",
-        response_class=EventStream,
+        response_class=Response,
         responses={
             200: {
                 "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
@@ -85,5 +89,13 @@ def live_routes(settings: Settings, pool: Pool, asked: Asked, sinks: Sinks) -> A
             status_code=200 if found.status == "ready" else 503,
             media_type="application/json",
         )
+
+    @router.get("/metrics", response_class=PlainTextResponse, include_in_schema=False)
+    @router.get("/v1/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """The run in Prometheus' text format."""
+        seen = (await feed.current()).seen
+        text = await run_in_threadpool(exposition, seen, sinks.progress.copy(), requests, settings.run_dir / "metrics")
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from pipeline.api.live import live_routes
 from pipeline.api.page import serve_page
 from pipeline.api.questions import question_routes
+from pipeline.api.requests import Counted, Requests
 from pipeline.settings import Settings
 from pipeline.store.client import Pool
 from pipeline.store.local import Local
@@ -17,7 +18,8 @@ from pipeline.store.sinks import Sinks
 
 def serve_api(app: FastAPI, settings: Settings, pool: Pool, sinks: Sinks) -> None:
     """Add them all."""
-    asked = Local(pool)
+    asked, requests = Local(pool), Requests()
     app.include_router(question_routes(settings, asked))
-    app.include_router(live_routes(settings, pool, asked, sinks))
+    app.include_router(live_routes(settings, asked, sinks, requests))
+    app.add_middleware(Counted, requests=requests)
     serve_page(app)

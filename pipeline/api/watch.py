@@ -25,6 +25,7 @@ class Seen:
 
     state: State
     needs: Dependencies
+    stored: Stored | None
 
     @property
     def ready(self) -> Ready:
@@ -61,7 +62,7 @@ class Watch:
             sum(one.lag for one in progress) if progress else None,
         )
         rates = self._rates.add(stored.at, stored.totals) if stored else Rates()
-        return Seen(state_of(self._settings, int(time.time() * 1000), told, rates, needs), needs)
+        return Seen(state_of(self._settings, int(time.time() * 1000), told, rates, needs), needs, stored)
 
     def rest(self) -> None:
         """Let go of connections until it is asked again."""
