@@ -1,6 +1,7 @@
 """The API's routes on the store's app.
 
 /v1/top-artists, artists, duplicates, plays, batches ─► questions.py      /v1/live, state, ready, metrics ─► live.py
+/v1/storage ─► storage.py
 / ─► page.py
 """
 
@@ -10,6 +11,7 @@ from pipeline.api.live import live_routes
 from pipeline.api.page import serve_page
 from pipeline.api.questions import question_routes
 from pipeline.api.requests import Counted, Requests
+from pipeline.api.storage import storage_routes
 from pipeline.settings import Settings
 from pipeline.store.client import Pool
 from pipeline.store.local import Local
@@ -20,6 +22,7 @@ def serve_api(app: FastAPI, settings: Settings, pool: Pool, sinks: Sinks) -> Non
     """Add them all."""
     asked, requests = Local(pool), Requests()
     app.include_router(question_routes(settings, asked))
+    app.include_router(storage_routes(settings, pool, asked))
     app.include_router(live_routes(settings, asked, sinks, requests))
     app.add_middleware(Counted, requests=requests)
     serve_page(app)
