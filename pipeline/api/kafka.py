@@ -22,6 +22,8 @@ from pipeline.topics import Topic, group_of, topics_of
 STAGES = ("classify", "rank")
 """Groups with members; the sink's positions are known in this process."""
 _NOBODY = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+LOOK_SECONDS = 2.0
+"""A look takes no longer, and so a store that ends while it looks."""
 Place = tuple[str, int]
 """Topic and partition."""
 
@@ -73,7 +75,7 @@ class KafkaLook:
         self._admin = None
 
     def _look(self) -> KafkaFacts:
-        bounded = Bounded(self._settings.bootstrap)
+        bounded = Bounded(self._settings.bootstrap, LOOK_SECONDS)
         if self._admin is None:
             self._admin = AdminClient({"bootstrap.servers": self._settings.bootstrap, "log_level": 0})
         # Positions before ends: so no position can be ahead of its end.

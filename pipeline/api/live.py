@@ -47,7 +47,7 @@ def live_routes(settings: Settings, asked: Asked, sinks: Sinks, requests: Reques
         app.state.end_streams = feed.end
         yield
         feed.end()
-        watch.end()
+        await watch.end()
 
     router = APIRouter(lifespan=lifespan, tags=["live"])
 

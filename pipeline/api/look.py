@@ -67,6 +67,8 @@ class Look(Generic[T]):
         """Run `clean_up` in the look's thread, after what is under way there."""
         self._thread.submit(clean_up)
 
-    def end(self) -> None:
-        """No more looks. What is under way is bounded by itself."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    async def end(self, seconds: float) -> None:
+        """No more looks; return when none is under way, after `seconds` at the latest. What was asked of `rest` is done."""
+        self._thread.shutdown(wait=False)
+        if self._flight is not None:
+            await asyncio.wait({self._flight}, timeout=seconds)

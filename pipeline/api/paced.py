@@ -17,6 +17,11 @@ class Paced(Generic[T]):
         self._answer: T | None = None
         self._asked_at = self._again_at = float("-inf")
 
+    @property
+    def stands_seconds(self) -> float:
+        """How long the answer stands in all."""
+        return max(0.0, self._again_at - self._asked_at) if self._answer is not None else 0.0
+
     def __call__(self) -> tuple[T | None, float]:
         """Raises what `ask` raises."""
         began = self._clock()

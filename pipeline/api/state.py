@@ -115,7 +115,7 @@ def _top(settings: Settings, told: Told) -> Top:
         source="panes",
         note=found.note if found else "the store has not answered yet",
         age_ms=round((age + (told.stored_age or 0)) * 1000),
-        max_age_ms=round(settings.api_cache_seconds * 1000),
+        max_age_ms=round((settings.api_cache_seconds + (told.stored.top_stands_seconds if told.stored else 0)) * 1000),
     )
 
 

@@ -19,8 +19,11 @@ PLACES = 15
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """As of `at` (seconds of the monotonic clock). Times in epoch ms, 0 where there is none. `top` is older by
-    `top_age_seconds`; `copies`: kind → number, of all but `copies_pending` source offsets."""
+    """As of `at` (seconds of the monotonic clock). Times in epoch ms, 0 where there is none.
+
+    `top` is older by `top_age_seconds`, at most `top_stands_seconds` (the more it costs, the longer it stands). `copies`:
+    kind → number, of all but `copies_pending` source offsets.
+    """
 
     at: float
     partitions: dict[int, PartitionTotals]
@@ -28,6 +31,7 @@ class Stored:
     watermark: int
     top: Top
     top_age_seconds: float
+    top_stands_seconds: float
     copies: dict[str, int]
     copies_pending: int
     newest_window_end: int
@@ -61,6 +65,7 @@ class StoreLook:
             watermark=self._batches.watermark(settings.partitions),
             top=found,
             top_age_seconds=age,
+            top_stands_seconds=self._top.stands_seconds,
             copies=dict(self._copies.counts),
             copies_pending=self._copies.pending(ends),
             newest_window_end=self._newest,

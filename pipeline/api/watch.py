@@ -18,6 +18,8 @@ from pipeline.store.sinks import Sinks, reasons_against
 FIRST_SECONDS, PATIENCE_SECONDS = 2.0, 0.9
 """How long the first look is waited for, and each after it: then what was known before is told once more, with its age."""
 
+END_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -68,7 +70,7 @@ class Watch:
         """Let go of connections until it is asked again."""
         self._kafka.rest(self._kafka_look.close)
 
-    def end(self) -> None:
+    async def end(self) -> None:
+        """No more looks. A question to the engine should be over before the engine is closed; Kafka's are not waited for."""
         self.rest()
-        self._store.end()
-        self._kafka.end()
+        await asyncio.gather(self._store.end(END_SECONDS), self._kafka.end(0))
