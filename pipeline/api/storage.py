@@ -50,6 +50,7 @@ class Storage(BaseModel):
 def storage_routes(settings: Settings, pool: Pool, asked: Asked) -> APIRouter:
     router, at_work = APIRouter(prefix="/v1", tags=["storage"]), threading.Lock()
     refusals: dict[int | str, dict[str, object]] = {
+        400: {"content": {PROBLEM: {}}, "description": "A parameter that can't be, by name"},
         404: {"content": {PROBLEM: {}}, "description": "No window is final yet"},
         503: {"content": {PROBLEM: {}}, "description": "The engine is away, or compares already"},
     }

@@ -89,7 +89,7 @@ def test_requests_are_counted_by_route_template_never_by_path(served: Settings) 
     asked_before = before.get(("listening_http_requests_total", frozenset(missing.items())), 0)
     assert value(found, "listening_http_requests_total", **missing) - asked_before == 3
     assert value(found, "listening_http_requests_total", method="other", route="/v1/health", status="405") == 1
-    assert {dict(labels)["route"] for labels in requests} <= {"/v1/health", "/v1/metrics", "/metrics", "other"}
+    assert {dict(labels)["route"] for labels in requests} <= {"/v1/health", "/v1/metrics", "/v1/live", "/metrics", "other"}
 
 
 def test_files_that_are_none_or_gone_are_passed_over(tmp_path: Path) -> None:
