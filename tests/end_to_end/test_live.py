@@ -119,6 +119,7 @@ def _metrics_say_the_same(settings: Settings, state: dict[str, Any]) -> None:
     assert told["listening_events_total", ("outcome", "accepted")] == state["totals"]["accepted"]
     assert told["listening_consumer_lag_records", ("stage", "classify")] == 0
     assert told["listening_dependency_up", ("dependency", "rank")] == 1
+    assert told["listening_sink_delay_seconds", ("topic", "plays")] > 0
     assert told["listening_columnar_events_total",] > 0
 
 

@@ -15,6 +15,7 @@ from deploy.embedded.ports import free_ports
 from pipeline.api.textfiles import merged
 from pipeline.metrics import ClassifyMetrics, metrics_file
 from pipeline.settings import Settings, load
+from pipeline.store.sink import Progress
 from tests.unit.api.test_state import WRITTEN, get, told, write
 from tests.unit.store.conftest import opened, putting, serving
 
@@ -100,6 +101,17 @@ def test_files_that_are_none_or_gone_are_passed_over(tmp_path: Path) -> None:
     (family,) = merged(tmp_path)
     assert {sample.labels["x"]: sample.value for sample in family.samples} == {"1": 5, "2": 4}
     assert merged(tmp_path, without=["a"]) == []
+
+
+def test_a_sink_s_delay_is_that_of_what_waits_else_of_what_was_stored_last() -> None:
+    progress = Progress("plays")
+    assert progress.delay(50.0) == 0
+    progress.waits_since = 50.0
+    assert progress.delay(57.0) == 7
+    progress.waits_since, progress.waited = None, 8.0
+    assert progress.delay(90.0) == 8
+    progress.waits_since = 90.0
+    assert [progress.delay(now) for now in (91.0, 99.0)] == [8, 9]
 
 
 def test_each_metric_that_the_dashboard_asks_for_exists(served: Settings) -> None:
