@@ -19,7 +19,7 @@ from pipeline.api.documents import (
 )
 from pipeline.api.kafka import KafkaFacts
 from pipeline.api.ready import reasons
-from pipeline.api.stored import Stored
+from pipeline.api.look_store import Stored
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 

@@ -10,7 +10,7 @@ from pipeline.api.look import Look
 from pipeline.api.rates import RateOf
 from pipeline.api.ready import dependencies
 from pipeline.api.state import Told, state_of
-from pipeline.api.stored import Stored, StoreLook
+from pipeline.api.look_store import Stored, StoreLook
 from pipeline.settings import Settings
 from pipeline.store.ask import Asked
 from pipeline.store.sinks import Sinks, reasons_against

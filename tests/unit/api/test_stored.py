@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.api.stored import StoreLook
+from pipeline.api.look_store import StoreLook
 from pipeline.settings import Settings
 from pipeline.store.client import Pool
 from pipeline.store.local import Local
