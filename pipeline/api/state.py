@@ -18,8 +18,8 @@ from pipeline.api.documents import (
     iso,
 )
 from pipeline.api.kafka import KafkaFacts
-from pipeline.api.ready import reasons
 from pipeline.api.look_store import Stored
+from pipeline.api.ready import reasons
 from pipeline.settings import Settings
 from pipeline.topics import topics_of
 

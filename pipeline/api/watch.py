@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pipeline.api.documents import Dependencies, Rates, Ready, State
 from pipeline.api.kafka import KafkaFacts, KafkaLook
 from pipeline.api.look import Look
+from pipeline.api.look_store import Stored, StoreLook
 from pipeline.api.rates import RateOf
 from pipeline.api.ready import dependencies
 from pipeline.api.state import Told, state_of
-from pipeline.api.look_store import Stored, StoreLook
 from pipeline.settings import Settings
 from pipeline.store.ask import Asked
 from pipeline.store.sinks import Sinks, reasons_against

@@ -184,8 +184,8 @@ def test_one_stream_too_many_is_refused_and_a_place_is_free_when_one_is_gone(
 
 def test_a_replay_has_no_lag_behind_our_clock(settings: Settings) -> None:
     from pipeline.api.documents import Dependencies, Dependency, Rates
-    from pipeline.api.state import Told, state_of
     from pipeline.api.look_store import Stored
+    from pipeline.api.state import Told, state_of
     from pipeline.store.queries import Top
 
     stored = Stored(0.0, {}, {}, T0, Top([], 0, 0, T0, False, ""), 0.0, 0.0, {}, 0, 0, 0)
