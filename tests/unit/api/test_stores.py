@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import httpx
+import uvloop
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from deploy.embedded.ports import free_ports
 from pipeline.settings import load
 from pipeline.store.client import Pool
 from pipeline.store.readers import PlaysReader
 from pipeline.store.records import Record
+from pipeline.store.serve import config_of
 from pipeline.store.writer import ClickHouseWriter
 from tests.unit.api.log import stored
 from tests.unit.store.conftest import serving
@@ -52,3 +56,14 @@ def test_without_an_engine_a_question_is_put_off(tmp_path: Path) -> None:
         answer = httpx.get(f"{settings.store_url}/v1/top-artists", trust_env=False, timeout=30)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert "ClickHouse does not answer just now" in answer.json()["detail"]
+
+
+def test_the_store_serves_by_the_quick_parser_and_loop() -> None:
+    config = config_of(FastAPI())
+    config.load()
+    assert config.http_protocol_class is HttpToolsProtocol
+    factory = config.get_loop_factory()
+    assert factory
+    loop = factory()
+    assert isinstance(loop, uvloop.Loop)
+    loop.close()
