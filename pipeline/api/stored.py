@@ -26,8 +26,8 @@ def key_of(scope: Scope) -> Key:
 class Stored:
     """Middleware. `questions`: beginnings of the paths that it looks after."""
 
-    def __init__(self, app: ASGIApp, cache: Cache, questions: Iterable[str]) -> None:
-        self._app, self._cache, self._questions = app, cache, tuple(questions)
+    def __init__(self, app: ASGIApp, caches: Iterable[Cache], questions: Iterable[str]) -> None:
+        self._app, self._caches, self._questions = app, tuple(caches), tuple(questions)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(self._questions):
@@ -36,8 +36,11 @@ class Stored:
         if refusal := _refusal(scope):
             await refusal(scope, receive, send)
             return
-        body = self._cache.hit(key_of(scope))
-        if body is None:
+        key = key_of(scope)
+        for cache in self._caches:
+            if (body := cache.hit(key)) is not None:
+                break
+        else:
             await self._app(scope, receive, send)
             return
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
@@ -48,13 +51,15 @@ class Stored:
 def _refusal(scope: Scope) -> Response | None:
     if len(scope["query_string"]) > MOST_QUERY:
         return problem(414, "Too long", f"the query is longer than {MOST_QUERY} bytes")
-    size = 0
+    size, accepts = 0, list[bytes]()
     for name, value in scope["headers"]:
         size += len(name) + len(value)
-        if name == b"accept" and not any(part.partition(b";")[0].strip().lower() in JSON for part in value.split(b",")):
-            return problem(406, "Not acceptable", "answers are application/json: accept that, or leave Accept out")
+        if name == b"accept":
+            accepts += value.split(b",")
         if (name == b"content-length" and value != b"0") or name == b"transfer-encoding":
             return problem(400, "Bad request", "a question has no body: leave it out")
     if size > MOST_HEADERS:
         return problem(431, "Too long", f"the headers are longer than {MOST_HEADERS} bytes")
+    if accepts and not any(part.partition(b";")[0].strip().lower() in JSON for part in accepts):
+        return problem(406, "Not acceptable", "answers are application/json: accept that, or leave Accept out")
     return None
