@@ -1,25 +1,38 @@
 """The questions of the query API.
 
-GET ─► stored.py: answered just now? ─► parameters.py ─► cache.py: one computation ─► tops, timelines, lists ─► models.py
+GET ─► shortcut.py: answered just now? ─► parameters.py ─► cache.py: one computation ─► tops, timelines, lists ─► models.py
 """
 
+import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 
 from pipeline.api import lists, models, parameters, timelines, tops
 from pipeline.api.cache import Cache
 from pipeline.api.problems import RETRY, problems
-from pipeline.api.stored import key_of
+from pipeline.api.shortcut import key_of
 from pipeline.errors import ListeningError, UnavailableError
 from pipeline.http.problem import problem
 from pipeline.settings import Settings
 from pipeline.store.ask import Asked
 
-QUESTIONS = ("/v1/top-artists", "/v1/artists/", "/v1/timeline", "/v1/duplicates", "/v1/plays/", "/v1/batches")
-"""Beginnings of their paths."""
+QUESTIONS = {
+    "/v1/top-artists": "/v1/top-artists",
+    "/v1/artists/": "/v1/artists/{artist_id}/timeline",
+    "/v1/timeline": "/v1/timeline",
+    "/v1/duplicates": "/v1/duplicates",
+    "/v1/plays/": "/v1/plays/{event_id}",
+    "/v1/batches": "/v1/batches",
+}
+"""Beginnings of their paths, and the routes' templates."""
+
+
+CLOSE_SECONDS = 3.0
+"""How long the end waits for questions at work; an engine under one that takes longer is left, not closed."""
 
 
 class Caches:
@@ -30,11 +43,22 @@ class Caches:
         self.max_age_seconds = max_age_seconds
         self.quick, self.slow = Cache(max_age_seconds, threads=2), Cache(max_age_seconds, threads=1)
 
+    async def close(self) -> None:
+        await asyncio.gather(self.quick.close(CLOSE_SECONDS), self.slow.close(CLOSE_SECONDS))
+
 
 def question_routes(settings: Settings, asked: Asked, caches: Caches) -> APIRouter:
     """The routes; their answers are kept in the caches under `key_of` the request."""
     refusals = problems(400, 406, 414, 431, 503)
-    router = APIRouter(prefix="/v1", tags=["questions"], dependencies=[Depends(parameters.once)], responses=refusals)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await caches.close()
+
+    router = APIRouter(
+        prefix="/v1", tags=["questions"], dependencies=[Depends(parameters.once)], responses=refusals, lifespan=lifespan
+    )
     max_age_ms = int(caches.max_age_seconds * 1000)
 
     async def answered(cache: Cache, request: Request, question: Callable[..., models.Aged], *about: Any) -> Response:

@@ -10,7 +10,7 @@ from pipeline.api.described import describe
 from pipeline.api.live import live_routes
 from pipeline.api.page import serve_page
 from pipeline.api.questions import QUESTIONS, Caches, question_routes
-from pipeline.api.stored import Stored
+from pipeline.api.shortcut import Shortcut
 from pipeline.settings import Settings
 from pipeline.store.client import Pool
 from pipeline.store.local import Local
@@ -21,7 +21,7 @@ def serve_api(app: FastAPI, settings: Settings, pool: Pool, sinks: Sinks) -> Non
     """Add them all."""
     asked, caches = Local(pool), Caches(settings.api_cache_seconds)
     app.include_router(question_routes(settings, asked, caches))
-    app.add_middleware(Stored, caches=(caches.quick, caches.slow), questions=QUESTIONS)
+    app.add_middleware(Shortcut, caches=(caches.quick, caches.slow), questions=QUESTIONS)
     app.include_router(live_routes(settings, pool, asked, sinks))
     serve_page(app)
     describe(app)

@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from deploy.embedded.ports import free_ports
-from pipeline.api.questions import Caches, question_routes
+from pipeline.api.questions import QUESTIONS, Caches, question_routes
+from pipeline.api.shortcut import Shortcut
 from pipeline.settings import Settings, load
 from pipeline.store.client import Pool
 from pipeline.store.local import Local
@@ -90,6 +91,38 @@ def test_questions_of_raw_rows_keep_none_of_panes_waiting(tmp_path: Path) -> Non
                 assert {answer.status_code for answer in await asyncio.gather(*slow)} == {200}
 
         asyncio.run(asyncio.wait_for(test(), SECONDS))
+
+
+def test_the_shortcut_says_which_route_it_took(tmp_path: Path) -> None:
+    """Whoever counts requests by route sees it, whether the router was asked or not."""
+    with stored(tmp_path, None, api_cache_seconds=60) as (settings, pool):
+        app, caches, seen = FastAPI(), Caches(60), list[str]()
+        app.include_router(question_routes(settings, Local(pool), caches))
+        app.add_middleware(Shortcut, caches=(caches.quick, caches.slow), questions=QUESTIONS)
+
+        async def counted(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            seen.append(scope["route"].path)
+
+        async def test() -> None:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(counted), base_url="http://127.0.0.1") as client:
+                for path in ("top-artists", "timeline", "duplicates", "batches"):
+                    for _ in range(2):
+                        assert (await client.get(f"/v1/{path}")).status_code == 200
+                for path in (f"plays/{event_id(1)}", "artists/5/timeline"):
+                    for headers in ({}, {"accept": "text/html"}):
+                        assert (await client.get(f"/v1/{path}", headers=headers)).status_code in (404, 406)
+
+        asyncio.run(asyncio.wait_for(test(), SECONDS))
+        assert [*dict.fromkeys(seen)] == [
+            "/v1/top-artists",
+            "/v1/timeline",
+            "/v1/duplicates",
+            "/v1/batches",
+            "/v1/plays/{event_id}",
+            "/v1/artists/{artist_id}/timeline",
+        ]
+        assert len(seen) == 12
 
 
 def test_the_store_serves_by_the_quick_parser_and_loop() -> None:
