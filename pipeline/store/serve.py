@@ -21,6 +21,7 @@ from typing import Any
 import stamina.instrumentation
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from pipeline import settings as pipeline_settings
 from pipeline.errors import Exit, ListeningError, RefusedError
@@ -40,15 +41,21 @@ log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and ends streams when it shuts down: they would not end by themselves."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self._app: Any = config.app
         self.listening = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        end_streams: Callable[[], None] = getattr(self._app.state, "end_streams", lambda: None)
+        end_streams()
+        await super().shutdown(sockets)
 
 
 def main() -> int:
@@ -94,10 +101,8 @@ def run(settings: Settings) -> int:
         pool.close()
         raise
     sinks = Sinks(settings, pool)
-    config = uvicorn.Config(
-        make_app(settings, pool, sinks), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS
-    )
-    server, ready = Server(config), settings.run_dir / "ready" / "store"
+    server = Server(config_of(make_app(settings, pool, sinks)))
+    ready = settings.run_dir / "ready" / "store"
     # uvicorn raises the signals again that ended it, when it is done: they must not end what follows.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
@@ -115,6 +120,18 @@ def run(settings: Settings) -> int:
         log.error(failure.sentence)
     _end(pool, clean=sinks.join(STOP_SECONDS), code=failure.exit_code if failure else Exit.OK)
     return failure.exit_code if failure else Exit.OK
+
+
+def config_of(app: FastAPI) -> uvicorn.Config:
+    """How the store serves. httptools and uvloop by name: uvicorn would take slower ones for them and say nothing."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
 
 
 def _begin(settings: Settings, pool: Pool, sinks: Sinks) -> None:
