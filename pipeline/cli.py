@@ -13,6 +13,7 @@ from pipeline.commands import (
     doctor,
     drill,
     export,
+    keys,
     merge,
     produce,
     repartition,
@@ -142,6 +143,7 @@ app.add_typer(dlq.app, rich_help_panel=EXPLORE)
 app.command("doctor", rich_help_panel=CHECK)(doctor.doctor)
 app.add_typer(drill.app, rich_help_panel=CHECK)
 app.add_typer(schemas.app, rich_help_panel=TOOLS)
+app.add_typer(keys.app, rich_help_panel=TOOLS)
 app.command("repartition", rich_help_panel=TOOLS)(repartition.repartition)
 app.command("export", rich_help_panel=EXPLORE)(export.export)
 app.command("merge", rich_help_panel=EXPLORE)(merge.merge)
