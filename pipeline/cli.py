@@ -13,6 +13,7 @@ from pipeline.commands import (
     doctor,
     drill,
     export,
+    gateway,
     keys,
     merge,
     produce,
@@ -137,6 +138,7 @@ def delete(
 app.command("produce", rich_help_panel=START)(produce.produce)
 app.add_typer(scenario.app, rich_help_panel=START)
 app.command("tick", rich_help_panel=START)(tick.tick)
+app.command("gateway", rich_help_panel=START)(gateway.gateway)
 app.add_typer(dedup.app, rich_help_panel=EXPLORE)
 app.command("story", rich_help_panel=EXPLORE)(dedup.event)
 app.add_typer(dlq.app, rich_help_panel=EXPLORE)
