@@ -27,11 +27,12 @@ class CallRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call is answered: JSON. `replayed`: it was answered so before."""
+    """What a call is answered: JSON. `replayed`: it was answered so before. `verdict`: how the limit stands."""
 
     status: int
     body: bytes
     replayed: bool = False
+    verdict: Verdict | None = None
 
 
 def refused_items(refused: Sequence[Refused]) -> list[Item]:

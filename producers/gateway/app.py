@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -21,33 +20,15 @@ from pipeline.http.keys import Key, KeyRing
 from pipeline.http.problem import answer_problems, problem
 from pipeline.settings import Settings
 from producers.gateway.answers import CallRefusedError, retry_after
-from producers.gateway.breaker import Breaker
-from producers.gateway.calls import Calls
 from producers.gateway.document import HEALTH, METRICS, PLAYS, READY, describe
-from producers.gateway.loop_state import LoopState
-from producers.gateway.metrics import GatewayMetrics
-from producers.gateway.publish import KafkaPublisher
-from producers.gateway.refusals import Audited, AuditThread
+from producers.gateway.parts import Parts
+from producers.gateway.refusals import Audited
 
 VERSION = "1"
 JSON = "application/json"
 EVENT_MEDIA = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 NO_KEYS = "nobody may publish yet: make a key with `listening keys add NAME`"
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the app is made of."""
-
-    settings: Settings
-    keys: KeyRing
-    state: LoopState
-    publisher: KafkaPublisher
-    breaker: Breaker
-    metrics: GatewayMetrics
-    audit: AuditThread
-    calls: Calls
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -78,8 +59,9 @@ def make_app(parts: Parts, lifespan: Lifespan | None = None) -> FastAPI:
         return problem(error.status, error.title, error.detail, error.headers)
 
     @app.exception_handler(ListeningError)
-    def unavailable(_request: Request, error: ListeningError) -> Response:
-        return problem(503, "Not now", str(error), retry_after(1))
+    def unavailable(_request: Request, _error: ListeningError) -> Response:
+        # Its sentence names files of this machine: it is told where the operator looks.
+        return problem(503, "Not now", "the gateway can't answer just now: GET /v1/ready says why", retry_after(1))
 
     @app.post("/v1/plays", **PLAYS)
     async def publish(request: Request) -> Response:
@@ -94,7 +76,7 @@ def make_app(parts: Parts, lifespan: Lifespan | None = None) -> FastAPI:
             response = unavailable(request, error)
         key: Key | None = getattr(request.state, "key", None)
         if key is not None:
-            response.headers.update(await calls.limit_headers(key))
+            response.headers.update(await calls.limit_headers(key, getattr(request.state, "verdict", None)))
         parts.metrics.answered(response.status_code, time.monotonic() - began)
         return response
 
@@ -134,6 +116,7 @@ async def _publish(parts: Parts, request: Request) -> Response:
     idempotency_key = _idempotency_key(request)
     body = await _body(request, parts.settings)
     answer = await parts.calls.answer(key, idempotency_key, body)
+    request.state.verdict = answer.verdict
     headers = {"Idempotency-Replayed": "true"} if answer.replayed else None
     return Response(answer.body, answer.status, headers, media_type=JSON)
 

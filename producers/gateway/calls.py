@@ -10,7 +10,9 @@
 import asyncio
 import hashlib
 import time
+from contextlib import suppress
 
+from pipeline.errors import ListeningError
 from pipeline.http.keys import Key
 from pipeline.settings import Settings
 from producers.gateway.answers import (
@@ -47,16 +49,19 @@ class Calls:
     def limit_of(self, key: Key) -> Limit:
         return Limit(key.limit_events or self._settings.gateway_limit_events, self._settings.gateway_limit_seconds * 1000)
 
-    async def limit_headers(self, key: Key) -> dict[str, str]:
-        """As the key's limit stands; without what remains where the state can't tell."""
+    async def limit_headers(self, key: Key, verdict: Verdict | None) -> dict[str, str]:
+        """As the key's limit stands, where `verdict` doesn't tell; without what remains where the state can't."""
         limit = self.limit_of(key)
-        return limit_headers(limit, await self._state.charge(key.id, 0, limit))
+        if verdict is None:
+            with suppress(ListeningError):
+                verdict = await self._state.charge(key.id, 0, limit)
+        return limit_headers(limit, verdict)
 
     async def answer(self, key: Key, idempotency_key: str | None, body: bytes) -> Answer:
         """Raises CallRefusedError, and ListeningError where the state fails."""
         checked = self._checked(key, idempotency_key, body)
         if idempotency_key is None:
-            return Answer(202, await self._published(key, checked))
+            return await self._published(key, checked)
         held = Held(
             self._state, key.id, idempotency_key, hashlib.sha256(body).digest(), self._settings.gateway_lease_seconds
         )
@@ -99,18 +104,19 @@ class Calls:
             )
         return checked
 
-    async def _published(self, key: Key, checked: Checked, held: "Held | None" = None) -> bytes:
-        """Steps 3 and 4: the answer's body."""
+    async def _published(self, key: Key, checked: Checked, held: Held | None = None) -> Answer:
+        """Steps 3 and 4."""
         ticket = self._admit(len(checked.events))
         reached_kafka = False
         try:
-            await self._charge(key, len(checked.events) + len(checked.refused))
+            verdict = await self._charge(key, len(checked.events) + len(checked.refused))
             delivery = self._publisher.publish(list(checked.events.values()))
             reached_kafka = True
         finally:
             if not reached_kafka:
                 self._breaker.dropped(ticket)
-        return await self._acknowledged(checked, delivery, ticket, held)
+        await self._acknowledged(checked, delivery, ticket, held)
+        return Answer(202, accepted(self._settings.run, checked, delivery), verdict=verdict)
 
     def _admit(self, events: int) -> Ticket:
         if self.kafka.refuses:
@@ -149,7 +155,7 @@ class Calls:
             retry_after(verdict.retry_after_ms / 1000),
         )
 
-    async def _acknowledged(self, checked: Checked, delivery: Delivery, ticket: Ticket, held: "Held | None") -> bytes:
+    async def _acknowledged(self, checked: Checked, delivery: Delivery, ticket: Ticket, held: Held | None) -> None:
         deadline = time.monotonic() + self._settings.gateway_ack_seconds
         while not delivery.done.done() and (left := deadline - time.monotonic()) > 0:
             await asyncio.wait([delivery.done], timeout=min(left, self._settings.gateway_lease_seconds / 3))
@@ -158,7 +164,7 @@ class Calls:
         if delivery.acknowledged:
             self._breaker.succeeded()
             self._metrics.count("accepted", delivery.count)
-            return accepted(self._settings.run, checked, delivery)
+            return
         self._breaker.failed(ticket, time.monotonic())
         items = items_of(checked, delivery)
         counts = {status: sum(item["status"] == status for item in items) for status in ("accepted", "failed", "unknown")}

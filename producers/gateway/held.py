@@ -9,7 +9,6 @@ from producers.gateway.loop_state import LoopState
 
 IN_FLIGHT_SECONDS = 1.0
 """After which a call that is in flight is likely to have been answered, long before its lease ends."""
-DONE = 202
 
 
 class Held:
@@ -45,13 +44,13 @@ class Held:
     async def release(self) -> None:
         await self._state.release(*self._call, self._owner)
 
-    async def finish(self, body: bytes) -> Answer:
+    async def finish(self, answer: Answer) -> Answer:
         """Store the answer and give it. Where the hold was lost meanwhile, the other's answer counts: there is only one.
 
         Raises CallRefusedError where the other one has none yet.
         """
-        while not await self._state.finish(*self._call, self._owner, DONE, body):
+        while not await self._state.finish(*self._call, self._owner, answer.status, answer.body):
             stored = await self.begin()
             if stored is not None:
                 return stored
-        return Answer(DONE, body)
+        return answer

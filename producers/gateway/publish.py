@@ -22,6 +22,8 @@ from producers.publish.events import REFUSALS
 from schemas.model import PlaybackEvent
 
 LINGER_MS = 5
+SHORTEST_MS = 100
+"""Of a message timeout: 0 would mean for ever, and less than lingering is refused."""
 POLL_SECONDS = 0.1
 LOOK_SECONDS = 2.0
 
@@ -69,7 +71,7 @@ class KafkaPublisher:
             {
                 "linger.ms": LINGER_MS,
                 # What isn't acknowledged in time is given up: a call that was told so must not lie there for a minute.
-                "message.timeout.ms": int(settings.gateway_ack_seconds * 1000),
+                "message.timeout.ms": max(SHORTEST_MS, int(settings.gateway_ack_seconds * 1000)),
                 "queue.buffering.max.messages": max(100_000, 2 * settings.gateway_in_flight_events),
             },
         )

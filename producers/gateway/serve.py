@@ -21,22 +21,12 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-import schemas
 from pipeline.errors import RefusedError
 from pipeline.http.authorize import refuse_open
-from pipeline.http.keys import KeyRing
-from pipeline.registry.of_run import id_of_version_1, open_registry, subject_of
 from pipeline.settings import Settings
-from producers.gateway.app import Parts, make_app
-from producers.gateway.audit import Audit
-from producers.gateway.breaker import Breaker, Policy
-from producers.gateway.calls import Calls
+from producers.gateway.app import make_app
 from producers.gateway.connection import protocol_for
-from producers.gateway.loop_state import LoopState
-from producers.gateway.metrics import GatewayMetrics
-from producers.gateway.publish import KafkaPublisher
-from producers.gateway.refusals import AuditThread
-from producers.gateway.state import State
+from producers.gateway.parts import Parts, parts_of
 from producers.gateway.ticks import GatewayTicks
 from producers.publish.guard import refuse_another_clock
 from producers.publish.pace import now_ms
@@ -44,7 +34,6 @@ from producers.publish.pace import now_ms
 LOOK_SECONDS, LOOK_AGAIN_SECONDS = 5.0, 1.0
 PURGE_SECONDS = 60.0
 FLUSH_SECONDS = 5.0
-AUDIT_SECONDS = 2.0
 log = structlog.get_logger()
 
 
@@ -69,7 +58,7 @@ def serve(settings: Settings, *, as_json: bool) -> None:
     try:
         if not settings.append_time:
             refuse_another_clock(settings, now_ms())
-        parts = _parts(settings)
+        parts = parts_of(settings)
     except BaseException:
         listener.close()
         raise
@@ -101,18 +90,7 @@ def serve(settings: Settings, *, as_json: bool) -> None:
     finally:
         if ready.exists() and ready.read_text() == str(os.getpid()):
             ready.unlink()
-        parts.state.close()
-        parts.audit.close(AUDIT_SECONDS)
-
-
-def _parts(settings: Settings) -> Parts:
-    schema_id = id_of_version_1(open_registry(settings), subject_of(settings, schemas.EVENTS_SUBJECT))
-    settings.gateway_dir.mkdir(parents=True, exist_ok=True)
-    state = LoopState(State(settings.gateway_dir / "state.sqlite"))
-    publisher, breaker, metrics = KafkaPublisher(settings, schema_id), Breaker(Policy()), GatewayMetrics()
-    calls = Calls(settings, state, publisher, breaker, metrics)
-    audit = AuditThread(Audit(settings.gateway_dir / "audit"))
-    return Parts(settings, KeyRing(settings.keys_file), state, publisher, breaker, metrics, audit, calls)
+        parts.close()
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ import asyncio
 import threading
 
 import structlog
+from confluent_kafka import KafkaException
 
 from pipeline.errors import ListeningError
 from pipeline.settings import Settings
@@ -65,7 +66,7 @@ class GatewayTicks:
             self._troubled = False
         except KeyboardInterrupt:
             return
-        except ListeningError as error:
+        except (ListeningError, KafkaException) as error:
             if not self._troubled:
                 log.warning("a tick was not written", reason=str(error))
             self._troubled = True
