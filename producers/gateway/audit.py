@@ -26,8 +26,8 @@ KEPT = 4
 """Full files beside the one that is written."""
 LONGEST = 500
 """Characters of each text: a caller must not fill the log."""
-_SECRET = re.compile(r"(lk_[0-9a-f]{0,8})[0-9A-Za-z_-]*", re.IGNORECASE)
-"""Anything that begins as a secret does, whole or cut, with the id that may be shown."""
+_SECRET = re.compile(r"(lk_[0-9a-f]{0,8})[0-9A-Za-z_-]*|[0-9A-Za-z_-]{40,}", re.IGNORECASE)
+"""What begins as a secret does, whole or cut, with the id that may be shown; and what could be the rest of one."""
 
 
 class Audit:
@@ -46,7 +46,7 @@ class Audit:
             "remote": _harmless(remote),
             "key": None if key_id is None else _harmless(key_id),
             "method": _harmless(method),
-            "path": _harmless(unquote(path.partition("?")[0])),
+            "path": _harmless(_plain(path.partition("?")[0][: 4 * LONGEST])),
             "status": status,
             "reason": _harmless(reason),
         }
@@ -111,5 +111,12 @@ class Audit:
             self._descriptor = None
 
 
+def _plain(path: str) -> str:
+    """Without its percent signs, however often they were put in."""
+    while (plain := unquote(path)) != path:
+        path = plain
+    return path
+
+
 def _harmless(text: str) -> str:
-    return _SECRET.sub(r"\1…", text)[:LONGEST]
+    return _SECRET.sub(lambda found: f"{found[1] or ''}…", text)[:LONGEST]

@@ -40,6 +40,10 @@ CREATE TABLE calls (
 ) STRICT;
 CREATE INDEX calls_by_end ON calls (end_ms);
 """
+WHOSE = """
+SELECT (SELECT count(*) FROM sqlite_schema), application_id, user_version FROM pragma_application_id, pragma_user_version
+"""
+"""In one statement, so of one instant."""
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DISK = {
     sqlite3.SQLITE_FULL,
@@ -84,7 +88,9 @@ class Database:
             self._connection.close()
 
     def _prepare(self) -> None:
+        """Looks twice whose it is: before anything is changed in it, and when nobody else can make it any more."""
         connection = self._connection
+        self._is_made()
         (mode,) = self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL")).fetchone()
         if mode != "wal":
             raise RefusedError(
@@ -93,17 +99,20 @@ class Database:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA journal_size_limit = 16777216")
         self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if (version, application, tables) == (0, 0, 0):
+        if not self._is_made():
             for statement in SCHEMA.split(";"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
-        elif (version, application) != (VERSION, APPLICATION):
-            raise RefusedError(f"{self._path} was written by another program or version: {_REMEDY}")
         connection.execute("COMMIT")
+
+    def _is_made(self) -> bool:
+        tables, *whose = self._patiently(lambda: self._connection.execute(WHOSE)).fetchone()
+        if whose == [APPLICATION, VERSION]:
+            return True
+        if tables or any(whose):
+            raise RefusedError(f"{self._path} was written by another program or version: {_REMEDY}")
+        return False
 
     def _patiently(self, attempt: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
         """SQLite waits by itself, but not everywhere: a file that is opened or recovered elsewhere is just busy."""
@@ -130,13 +139,15 @@ _REMEDY = "stop the gateway, delete the file (rate limits and Idempotency-Keys b
 
 
 def _make_private(path: Path) -> None:
-    """The file and its folder, readable by its owner alone; SQLite gives the files beside it the same mode."""
+    """Readable by its owner alone; SQLite gives the files beside it the same mode.
+
+    A file that is there is not opened: closing it would end the locks that this process may hold on it (POSIX).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        os.chmod(path, 0o600)
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -145,9 +156,7 @@ def _code(error: sqlite3.Error) -> int:
 
 def _sentence(path: Path, error: sqlite3.Error, patience: float) -> ListeningError:
     if (code := _code(error)) in _BUSY:
-        return UnavailableError(
-            f"{path} is held by another process for more than {patience:g} s: look whether one stands still"
-        )
+        return UnavailableError(f"{path} is held by another process for over {patience:g} s: look whether one stands still")
     if code in _DISK:
         return UnavailableError(f"{path} can't be written ({error}): look at the disk and its permissions")
     return RefusedError(f"{path} is damaged ({error}): {_REMEDY}")
