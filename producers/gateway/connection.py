@@ -48,6 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unread: asyncio.TimerHandle | None = None
         self._part: Literal["head", "body", "between"] = "head"
         self._head_bytes = self._bytes = 0
+        self._refused = False
 
     def tell(self, status: int, detail: str) -> None:
         raise NotImplementedError
@@ -56,6 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > CONNECTIONS:
             self._refuse(503, "Too many connections", f"{CONNECTIONS} are open already: try again later")
+            transport.close()
         else:
             self._start_timer()
 
@@ -65,18 +67,18 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return
         self._bytes += len(data)
+        if self._bytes > self.request_bytes:
+            self.transport.abort()
+        if self._refused or self.transport.is_closing():
+            return
         super().data_received(data)
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         if self._part == "head":
             self._head_bytes += len(data)
         if self._head_bytes > HEAD_BYTES:
             self._refuse(431, "Too long", _TOO_LONG)
-        elif self._bytes > self.request_bytes:
-            self.transport.abort()
         elif self._timer is None and self.timeout_keep_alive_task is None and not self._answering:
             # The rest of a body that was refused, or line ends between two calls: neither may go on for ever.
             self._start_timer()
@@ -127,7 +129,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _late(self) -> None:
         self._timer = None
-        if self._answering:
+        if self._refused:
+            self.transport.close()
+        elif self._answering:
             self._start_timer()  # of the call before
         elif self._part == "head":
             self._refuse(408, "Too slow", f"the headers were not there after {self.client_seconds:g} s")
@@ -145,15 +149,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._unread = None
 
     def _refuse(self, status: int, title: str, detail: str) -> None:
-        """Say why, unless another answer is being written, and close, whatever the client still sends."""
-        self._stop_timer()
+        """Say why, and close. What the client still sends is thrown away for a while: a connection that is closed over
+        unread bytes is reset, and the answer lost."""
+        self._refused = True
         self.tell(status, detail)
-        if not self._answering:
-            body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
-            head = f"content-type: {PROBLEM}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
-            later = "retry-after: 1\r\n" if status == 503 else ""
-            self.transport.write(STATUS_LINE[status] + (head + later).encode() + b"\r\n" + body)
-        self.transport.close()
+        if self._answering:  # the call before would be cut in two
+            self.transport.close()
+            return
+        body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
+        head = f"content-type: {PROBLEM}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
+        later = "retry-after: 1\r\n" if status == 503 else ""
+        self.transport.write(STATUS_LINE[status] + (head + later).encode() + b"\r\n" + body)
+        self.transport.write_eof()
+        self._start_timer()
 
 
 _TOO_LONG = f"request line and headers may have {HEAD_BYTES} bytes"
