@@ -90,6 +90,13 @@ def ready(settings: Settings) -> httpx.Response:
         return client.get(f"{settings.gateway_url}/v1/ready")
 
 
+def gauge(settings: Settings, name: str) -> float:
+    """One of the gateway's metrics that has no labels."""
+    with new_client() as client:
+        text = client.get(f"{settings.gateway_url}/metrics").text
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+
 def events_in(settings: Settings) -> dict[tuple[int, int], uuid.UUID]:
     """The id of every event in the log by (partition, offset), read by hand: frame, then 16 bytes. Ticks are left out."""
     topic = topics_of(settings).events
