@@ -91,7 +91,7 @@ def _request(settings: Settings, method: str, path: str, seconds: float, **argum
         ) from error
     if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise ListeningError(
-            f"the store at {settings.store_url} asks for an API key with scope read: set LISTENING_API_KEY ({_detail(response)})"
+            f"the store at {settings.store_url} asks for an API key to read: set LISTENING_API_KEY ({_detail(response)})"
         )
     return response
 

@@ -1,7 +1,7 @@
-"""Clients of the gateway, a process of their own: `python -m tests.benchmarks.gateway_clients URL SECRET CLIENTS SECONDS RATE`.
+"""Clients of the gateway, a process of their own; arguments: URL SECRET CLIENTS SECONDS RATE.
 
-RATE is events a second over all clients, 0: as fast as answers come. Prints JSON: events, seconds, and ms of each call, from when
-it was due, so that a slow answer counts for the calls that wait behind it, too.
+RATE is events a second over all clients, 0: as fast as answers come. Prints JSON: events, seconds, and the ms of each call,
+from when it was due, so that a slow answer counts for the calls that wait behind it, too.
 """
 
 import http.client
