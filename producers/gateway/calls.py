@@ -34,6 +34,9 @@ from producers.gateway.metrics import GatewayMetrics
 from producers.gateway.publish import Delivery, KafkaPublisher, Look
 from producers.publish.pace import now_ms
 
+ON_LOOP_BYTES = 1 << 18
+"""Of a body that is read in less time than a thread is worth: some 10 ms."""
+
 
 class Calls:
     """Answers calls of this process. All of it runs on the event loop, but the state's transactions."""
@@ -43,6 +46,8 @@ class Calls:
     ) -> None:
         self._settings, self._state, self._publisher = settings, state, publisher
         self._breaker, self._metrics = breaker, metrics
+        self._admitted = 0
+        """Events of calls that may go on, and aren't in flight yet."""
         self.kafka = Look("Kafka was not asked yet")
         """What Kafka said last."""
 
@@ -59,7 +64,10 @@ class Calls:
 
     async def answer(self, key: Key, idempotency_key: str | None, body: bytes) -> Answer:
         """Raises CallRefusedError, and ListeningError where the state fails."""
-        checked = self._checked(key, idempotency_key, body)
+        if len(body) <= ON_LOOP_BYTES:
+            checked = self._checked(key, idempotency_key, body)
+        else:  # other calls go on meanwhile
+            checked = await asyncio.to_thread(self._checked, key, idempotency_key, body)
         if idempotency_key is None:
             return await self._published(key, checked)
         held = Held(
@@ -71,7 +79,8 @@ class Calls:
         try:
             answer = await self._published(key, checked, held)
         except BaseException:
-            await held.release()
+            with suppress(ListeningError):  # the lease ends by itself
+                await held.release()
             raise
         return await held.finish(answer)
 
@@ -106,36 +115,39 @@ class Calls:
 
     async def _published(self, key: Key, checked: Checked, held: Held | None = None) -> Answer:
         """Steps 3 and 4."""
-        ticket = self._admit(len(checked.events))
-        reached_kafka = False
+        events = len(checked.events)
+        ticket = self._admit(events)
         try:
-            verdict = await self._charge(key, len(checked.events) + len(checked.refused))
+            try:
+                verdict = await self._charge(key, events + len(checked.refused))
+            finally:
+                self._admitted -= events
             delivery = self._publisher.publish(list(checked.events.values()))
-            reached_kafka = True
-        finally:
-            if not reached_kafka:
-                self._breaker.dropped(ticket)
-        await self._acknowledged(checked, delivery, ticket, held)
+            await self._answered(delivery, held)
+        except BaseException:
+            self._breaker.dropped(ticket)
+            raise
+        self._judge(checked, delivery, ticket)
         return Answer(202, accepted(self._settings.run, checked, delivery), verdict=verdict)
 
     def _admit(self, events: int) -> Ticket:
+        """Raises CallRefusedError; else takes room for the events, until they are in flight, and the breaker's ticket."""
         if self.kafka.refuses:
             raise CallRefusedError(503, "Kafka can't take it", self.kafka.why_not, retry_after(1))
-        if self._publisher.in_flight + events > self._settings.gateway_in_flight_events:
+        waiting = self._publisher.in_flight + self._admitted
+        if waiting + events > self._settings.gateway_in_flight_events:
             raise CallRefusedError(
-                503,
-                "Too much in flight",
-                f"{self._publisher.in_flight} events wait for Kafka already: try again later",
-                retry_after(1),
+                503, "Too much in flight", f"{waiting} events wait for Kafka already: try again later", retry_after(1)
             )
         ticket = self._breaker.admit(time.monotonic())
         if ticket.wait_seconds:
             raise CallRefusedError(
                 503,
                 "Kafka does not answer",
-                "the last calls failed, so this one isn't tried",
+                "the last calls were not acknowledged, so this one isn't tried",
                 retry_after(ticket.wait_seconds),
             )
+        self._admitted += events
         return ticket
 
     async def _charge(self, key: Key, events: int) -> Verdict:
@@ -155,12 +167,17 @@ class Calls:
             retry_after(verdict.retry_after_ms / 1000),
         )
 
-    async def _acknowledged(self, checked: Checked, delivery: Delivery, ticket: Ticket, held: Held | None) -> None:
+    async def _answered(self, delivery: Delivery, held: Held | None) -> None:
+        """Until Kafka has answered for every event, or its time is over."""
         deadline = time.monotonic() + self._settings.gateway_ack_seconds
         while not delivery.done.done() and (left := deadline - time.monotonic()) > 0:
             await asyncio.wait([delivery.done], timeout=min(left, self._settings.gateway_lease_seconds / 3))
             if held and not delivery.done.done():
-                await held.renew()
+                with suppress(ListeningError):  # who lost the lease is told when it finishes
+                    await held.renew()
+
+    def _judge(self, checked: Checked, delivery: Delivery, ticket: Ticket) -> None:
+        """Raises CallRefusedError unless Kafka has every event."""
         if delivery.acknowledged:
             self._breaker.succeeded()
             self._metrics.count("accepted", delivery.count)
