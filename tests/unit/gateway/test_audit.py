@@ -54,7 +54,7 @@ def test_a_refusal_is_one_json_line_in_a_file_of_its_owner_s(audit: Audit, tmp_p
 def test_no_secret_reaches_the_log_wherever_a_caller_puts_it(audit: Audit, tmp_path: Path) -> None:
     _, secret = keys.create(tmp_path / "keys.json", "anna", ["publish"], now_ms=0)
     hidden = secret[12:]
-    encoded = [f"/v1/lk%5F{secret[3:]}/x", f"/v1/lk%25255f{secret[3:]}", f"/v1/{secret[:11]}%5f{hidden}"]
+    encoded = [f"/v1/lk%5F{secret[3:]}/x", f"/v1/lk%25255f{secret[3:30]}", f"/v1/{secret[:11]}%5f{hidden}"]
     for place in (f"/v1/{secret}", f"/v1?key={secret}", f"/v1/{secret[:30]}", f"/v1/{hidden}", *encoded):
         refuse(audit, path=place)
     refuse(audit, reason=f"the key {secret} is unknown")

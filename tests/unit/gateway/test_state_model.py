@@ -15,8 +15,10 @@ from producers.gateway.state import State
 from tests.unit.gateway.windows import Admitted, fullest
 
 LIMITS = {"a": Limit(6, 12), "b": Limit(3, 7)}
-KEYS, NAMES, DIGESTS = st.sampled_from("ab"), st.sampled_from(["one", "two"]), st.sampled_from([b"x", b"y"])
+KEYS, NAMES, DIGESTS = st.sampled_from("ab"), st.sampled_from(["one", "two"]), st.sampled_from([b"x", b"x", b"x", b"y"])
 LEASE = 20
+WHEN = st.sampled_from([None, None, 0, 0, -1, 1, -LEASE - 5])
+"""Around the end of a lease or of a window, before it began, or (None) whenever it is."""
 BODIES = st.sampled_from([b"", b"\x00\xff{}", b'{"events":1}'])
 DAY = 86_400_000
 
@@ -60,17 +62,21 @@ class Histories(RuleBasedStateMachine):
     def state(self) -> State:
         return self.states[next(self.turns)]
 
-    @rule(gap=st.one_of(st.sampled_from([1, 7, 12, LEASE - 1, LEASE, LEASE + 1]), st.integers(-30, 30)))
+    @rule(gap=st.integers(-30, 30))
     def time_passes_or_a_clock_goes_back(self, gap: int) -> None:
         self.now += gap
 
-    @rule(key=KEYS, events=st.integers(0, 7))
-    def charge(self, key: str, events: int) -> None:
+    @rule(key=KEYS, events=st.integers(0, 7), which=st.integers(1, 4), when=WHEN)
+    def charge(self, key: str, events: int, which: int, when: int | None) -> None:
+        truth = self.admitted[key]
+        if when is not None and len(truth.charges) >= which:
+            self.now = truth.charges[-which][0] + truth.window_ms + when
         verdict = self.state.charge(key, events, LIMITS[key], self.now)
-        assert astuple(verdict) == self.admitted[key].charge(self.now, events)
+        assert astuple(verdict) == truth.charge(self.now, events)
 
-    @rule(key=KEYS, name=NAMES, digest=DIGESTS)
-    def begin(self, key: str, name: str, digest: bytes) -> None:
+    @rule(key=KEYS, name=NAMES, digest=DIGESTS, when=WHEN)
+    def begin(self, key: str, name: str, digest: bytes, when: int | None) -> None:
+        self.go_to((key, name), when)
         owner = next(self.owners)
         found = self.state.begin(key, name, digest, str(owner), self.now, LEASE)
         call = self.calls.get((key, name))
@@ -86,23 +92,35 @@ class Histories(RuleBasedStateMachine):
             self.calls[key, name] = Call(digest, owner, start, start + LEASE)
             self.begun.append(((key, name), owner))
 
+    @precondition(lambda self: self.calls)
+    @rule(data=st.data(), when=st.sampled_from([-1, 0]))
+    def begin_the_same_around_the_end_of_its_lease(self, data: st.DataObject, when: int) -> None:
+        (key, name), call = data.draw(st.sampled_from(list(self.calls.items())))
+        self.begin(key, name, call.digest, when)
+
+    def go_to(self, call: tuple[str, str], when: int | None) -> None:
+        if when is not None and call in self.calls:
+            self.now = self.calls[call].lease_end + when
+
     def owned(self, call: tuple[str, str], owner: int) -> Call | None:
         known = self.calls.get(call)
         return known if known and known.owner == owner and not known.released and not known.answer else None
 
     @precondition(lambda self: self.begun)
-    @rule(data=st.data(), status=st.sampled_from([200, 422]), body=BODIES)
-    def finish(self, data: st.DataObject, status: int, body: bytes) -> None:
-        (key, name), owner = data.draw(st.sampled_from(self.begun))
+    @rule(data=st.data(), status=st.sampled_from([200, 422]), body=BODIES, when=WHEN)
+    def finish(self, data: st.DataObject, status: int, body: bytes, when: int | None) -> None:
+        (key, name), owner = data.draw(st.sampled_from(self.begun[-6:]))
+        self.go_to((key, name), when)
         mine = self.owned((key, name), owner)
         assert self.state.finish(key, name, str(owner), status, body, self.now) == bool(mine)
         if mine:
             mine.answer, mine.finished = (status, body), max(self.now, mine.begun)
 
     @precondition(lambda self: self.begun)
-    @rule(data=st.data())
-    def renew(self, data: st.DataObject) -> None:
-        (key, name), owner = data.draw(st.sampled_from(self.begun))
+    @rule(data=st.data(), when=WHEN)
+    def renew(self, data: st.DataObject, when: int | None) -> None:
+        (key, name), owner = data.draw(st.sampled_from(self.begun[-6:]))
+        self.go_to((key, name), when)
         mine = self.owned((key, name), owner)
         assert self.state.renew(key, name, str(owner), self.now, LEASE) == bool(mine)
         if mine:
@@ -112,23 +130,20 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.begun)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        (key, name), owner = data.draw(st.sampled_from(self.begun))
+        (key, name), owner = data.draw(st.sampled_from(self.begun[-6:]))
         mine = self.owned((key, name), owner)
         assert self.state.release(key, name, str(owner)) == bool(mine)
         if mine:
             mine.released = True
 
-    @rule(keep=st.integers(0, 60))
+    @rule(keep=st.sampled_from([LEASE, LEASE + 5, 60, 60, DAY]))
     def purge(self, keep: int) -> None:
+        if keep == DAY:
+            self.now += DAY
         gone = [name for name, call in self.calls.items() if call.ended + keep <= self.now]
         assert self.state.purge(self.now, keep) == len(gone)
         for name in gone:
             del self.calls[name]
-
-    @rule()
-    def a_day_passes(self) -> None:
-        self.now += DAY
-        self.purge(DAY)
         for admitted in self.admitted.values():
             admitted.charges = [charge for charge in admitted.charges if charge[0] > self.now - DAY]
 
@@ -144,4 +159,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(max_examples=40, stateful_step_count=45, deadline=None)
