@@ -15,7 +15,8 @@ from pipeline.settings import Settings
 
 HEAD_BYTES = 16 << 10
 """Request line and headers."""
-CONNECTIONS = 1_000
+CONNECTIONS = 500
+"""At once; half of the files that a process usually may have open."""
 OVERHEAD = 8
 """What chunked coding may make of a body, and what may follow a refused one: beyond, the connection is closed."""
 
