@@ -13,6 +13,8 @@ from pipeline.commands import (
     doctor,
     drill,
     export,
+    gateway,
+    keys,
     merge,
     produce,
     repartition,
@@ -137,6 +139,7 @@ def delete(
 app.command("produce", rich_help_panel=START)(produce.produce)
 app.add_typer(scenario.app, rich_help_panel=START)
 app.command("tick", rich_help_panel=START)(tick.tick)
+app.command("gateway", rich_help_panel=START)(gateway.gateway)
 app.add_typer(dedup.app, rich_help_panel=EXPLORE)
 app.command("story", rich_help_panel=EXPLORE)(dedup.event)
 app.add_typer(dlq.app, rich_help_panel=EXPLORE)
@@ -144,6 +147,7 @@ app.add_typer(storage.app, rich_help_panel=EXPLORE)
 app.command("doctor", rich_help_panel=CHECK)(doctor.doctor)
 app.add_typer(drill.app, rich_help_panel=CHECK)
 app.add_typer(schemas.app, rich_help_panel=TOOLS)
+app.add_typer(keys.app, rich_help_panel=TOOLS)
 app.command("repartition", rich_help_panel=TOOLS)(repartition.repartition)
 app.command("export", rich_help_panel=EXPLORE)(export.export)
 app.command("merge", rich_help_panel=EXPLORE)(merge.merge)

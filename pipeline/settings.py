@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import schemas
@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(
         None, description="file of the hashed API keys (`listening keys`); unset: api-keys.json in the data folder"
+    )
+    api_key: SecretStr | None = Field(
+        None, description="the API key that `listening` commands send to a store that asks for one"
     )
     gateway_host: str = Field("127.0.0.1", description="address on which the ingest gateway serves HTTP")
     gateway_port: int = Field(18124, ge=1, le=65535, description="port on which the ingest gateway serves HTTP")

@@ -63,6 +63,7 @@ def environment(settings: Settings) -> dict[str, str]:
     ours = {PREFIX + name.upper() for name in Settings.model_fields}
     paths = {name: getattr(settings, name) for name in ("data_dir", "cache_dir", "schemas_dir", "api_keys_file")}
     folders = {name: str(path.absolute()) for name, path in paths.items() if path is not None}
-    values = settings.model_dump(mode="json") | folders
+    secret = {"api_key": settings.api_key.get_secret_value()} if settings.api_key else {}
+    values = settings.model_dump(mode="json") | folders | secret
     written = {PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None}
     return {name: value for name, value in os.environ.items() if name.upper() not in ours} | written

@@ -6,7 +6,9 @@ from fastapi.responses import JSONResponse
 
 from pipeline.api.serve import serve_api
 from pipeline.errors import ListeningError, UnavailableError
+from pipeline.http.authorize import Authorize, is_loopback
 from pipeline.http.guard import Guard
+from pipeline.http.keys import KeyRing
 from pipeline.http.problem import answer_problems, problem
 from pipeline.registry.http import serve_registry
 from pipeline.settings import Settings
@@ -31,6 +33,8 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
     serve_api(app, settings, pool, sinks)
     catalogue = Catalogue(pool, settings.database)
 
+    if not is_loopback(settings.store_host):
+        app.add_middleware(Authorize, keys=KeyRing(settings.keys_file), scope="read", open_paths=["/v1/health"])
     app.add_middleware(Guard, host=settings.store_host)
     answer_problems(app)
 

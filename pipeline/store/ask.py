@@ -99,15 +99,25 @@ def _request(settings: Settings, method: str, path: str, seconds: float, **argum
     try:
         # trust_env off: a proxy from the environment has no business between us and loopback.
         with httpx.Client(
-            base_url=settings.store_url, headers={RUN_HEADER: settings.run}, timeout=seconds, trust_env=False
+            base_url=settings.store_url, headers=_headers(settings), timeout=seconds, trust_env=False
         ) as client:
-            return client.request(method, path, **arguments)
+            response = client.request(method, path, **arguments)
     except httpx.TimeoutException as error:
         raise UnavailableError(f"the store at {settings.store_url} did not answer within {seconds:.0f} s") from error
     except httpx.TransportError as error:
         raise UnavailableError(
             f"the store does not answer at {settings.store_url}: start it with `listening up --run {settings.run}`"
         ) from error
+    if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise ListeningError(
+            f"the store at {settings.store_url} asks for an API key to read: set LISTENING_API_KEY ({_detail(response)})"
+        )
+    return response
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    key = {"Authorization": f"Bearer {settings.api_key.get_secret_value()}"} if settings.api_key else {}
+    return {RUN_HEADER: settings.run} | key
 
 
 def _detail(response: httpx.Response) -> str:

@@ -25,6 +25,7 @@ from fastapi import FastAPI
 
 from pipeline import settings as pipeline_settings
 from pipeline.errors import Exit, ListeningError, RefusedError
+from pipeline.http.authorize import refuse_open
 from pipeline.settings import Settings
 from pipeline.store import migrate
 from pipeline.store.app import make_app
@@ -92,6 +93,7 @@ def _say_retry(details: stamina.instrumentation.RetryDetails) -> None:
 
 def run(settings: Settings) -> int:
     """Until a signal comes or a sink dies. Raises ListeningError where it can't begin."""
+    refuse_open("the store", "LISTENING_STORE_HOST", settings.store_host, settings.keys_file, "read")
     pool = Pool(settings)
     try:
         if pool.version:

@@ -67,5 +67,6 @@ MEASURES = (
     Measure("dedup", "bench_dedup", _dedup),
     Measure("rank", "bench_rank", _rank),
     Measure("producer", "flow", lambda module: module.producer()),
+    Measure("gateway", "bench_gateway"),
     Measure("sink", "flow", lambda module: module.sink()),
 )

@@ -1,0 +1,173 @@
+"""The gateway process, from start to end.
+
+1. refuse what can't be: open beyond this machine, a port that is taken, a schema that isn't registered
+2. look whether Kafka is there, serve, write the ready file
+3. beside it: look at Kafka, tick each pane, purge old answers
+4. a signal: take no more calls, finish those in flight, tick, flush, end with 0
+"""
+
+import asyncio
+import contextlib
+import functools
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from pipeline.errors import RefusedError
+from pipeline.http.authorize import refuse_open
+from pipeline.settings import Settings
+from producers.gateway.app import make_app
+from producers.gateway.connection import protocol_for
+from producers.gateway.parts import Parts, parts_of
+from producers.gateway.ticks import GatewayTicks
+from producers.publish.guard import refuse_another_clock
+from producers.publish.pace import now_ms
+
+LOOK_SECONDS, LOOK_AGAIN_SECONDS = 5.0, 1.0
+PURGE_SECONDS = 60.0
+FLUSH_SECONDS = 5.0
+log = structlog.get_logger()
+
+
+class Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._listening()
+
+
+def serve(settings: Settings, *, as_json: bool) -> None:
+    """Until a signal comes. Raises ListeningError where it can't begin."""
+    _configure_logs()
+    refuse_open("the gateway", "LISTENING_GATEWAY_HOST", settings.gateway_host, settings.keys_file, "publish")
+    listener = _bind(settings)
+    try:
+        if not settings.append_time:
+            refuse_another_clock(settings, now_ms())
+        parts = parts_of(settings)
+    except BaseException:
+        listener.close()
+        raise
+    ready = settings.run_dir / "ready" / f"gateway-{settings.gateway_port}"
+    config = uvicorn.Config(
+        make_app(parts, functools.partial(_beside, parts)),
+        loop="uvloop",
+        http=protocol_for(settings, functools.partial(_refused, parts)),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.gateway_ack_seconds) + 1,
+    )
+
+    def listening() -> None:
+        ready.parent.mkdir(parents=True, exist_ok=True)
+        ready.write_text(str(os.getpid()))
+        print(_announcement(settings, as_json=as_json), flush=True)
+
+    server = Server(config, listening)
+    # uvicorn raises the signals again that ended it, when it is done: they must not end what follows.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    try:
+        server.run(sockets=[listener])
+    finally:
+        if ready.exists() and ready.read_text() == str(os.getpid()):
+            ready.unlink()
+        parts.close()
+
+
+@contextlib.asynccontextmanager
+async def _beside(parts: Parts, _app: FastAPI) -> AsyncIterator[None]:
+    """What runs beside the calls, from before the first to after the last."""
+    parts.publisher.start(asyncio.get_running_loop())
+    ticks = GatewayTicks(parts.settings, parts.publisher)
+    await _look(parts)
+    tasks = [asyncio.create_task(work) for work in (_looking(parts), ticks.run(), _purging(parts))]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    left = await asyncio.to_thread(parts.publisher.close, FLUSH_SECONDS)
+    if left:
+        log.warning("Kafka did not answer for events that nobody was told are there", events=left)
+    elif not parts.calls.kafka.why_not:
+        asyncio.get_running_loop().call_later(FLUSH_SECONDS, ticks.stop)
+        await ticks.tick(now_ms())
+    ticks.stop()
+
+
+async def _looking(parts: Parts) -> None:
+    while True:
+        await asyncio.sleep(LOOK_AGAIN_SECONDS if parts.calls.kafka.why_not else LOOK_SECONDS)
+        await _look(parts)
+
+
+async def _look(parts: Parts) -> None:
+    before, now = parts.calls.kafka, await asyncio.to_thread(parts.publisher.look)
+    parts.calls.kafka = now
+    if now.why_not and now != before:
+        log.warning("events can't be taken", reason=now.why_not)
+    elif before.why_not and not now.why_not:
+        log.info("events can be taken")
+
+
+async def _purging(parts: Parts) -> None:
+    while True:
+        with contextlib.suppress(Exception):
+            await parts.state.purge(parts.settings.gateway_keep_seconds * 1000)
+        await asyncio.sleep(PURGE_SECONDS)
+
+
+def _refused(parts: Parts, remote: str, status: int, reason: str) -> None:
+    parts.audit.refused(remote, None, "", "", status, reason)
+
+
+def _announcement(settings: Settings, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps({"run": settings.run, "url": settings.gateway_url, "pid": os.getpid()})
+    return f"run {settings.run}: POST events to {settings.gateway_url}/v1/plays (Ctrl-C ends the gateway)"
+
+
+def _bind(settings: Settings) -> socket.socket:
+    host, port = settings.gateway_host, settings.gateway_port
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise RefusedError(
+            f"the gateway can't listen at {host}:{port} ({error.strerror}): end what listens there, or give another --port"
+        ) from error
+    return listener
+
+
+def _configure_logs() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # Anybody's malformed request would be a line; the audit log has it.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

@@ -1,0 +1,74 @@
+"""The gateway's HTTP where there is no Kafka, and where it believes to be reached from everywhere; it isn't."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from deploy.embedded.ports import free_ports
+from pipeline.http.keys import create
+from pipeline.settings import Settings, load
+from pipeline.store.serve import Server
+from producers.gateway.app import make_app
+from producers.gateway.parts import parts_of
+from tests.end_to_end.gateways import event, post
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Settings]:
+    """The app without what runs beside it: nobody ever asks Kafka. Answers at the settings that are given."""
+    parts = parts_of(settings)
+    server = Server(uvicorn.Config(make_app(parts), host="127.0.0.1", port=settings.gateway_port, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert server.listening.wait(20)
+    try:
+        yield settings.model_copy(update={"gateway_host": "127.0.0.1"})
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        parts.close()
+
+
+def get(settings: Settings, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(settings.gateway_url + path, trust_env=False, timeout=30, headers=headers)
+
+
+def test_before_kafka_was_asked_nothing_is_published_and_each_dependency_says_how_it_is(tmp_path: Path) -> None:
+    with serving(load(data_dir=tmp_path, kafka_bootstrap="127.0.0.1:1", gateway_port=free_ports(1)[0])) as settings:
+        ready = get(settings, "/v1/ready")
+        assert ready.status_code == 503
+        told = ready.json()["dependencies"]
+        assert {name: entry["ok"] for name, entry in told.items()} == {"kafka": False, "state": True, "keys": False}
+        assert "listening keys add" in told["keys"]["reason"]
+        secret = create(settings.keys_file, "client", ["publish"], now_ms=1)[1]
+        answer = post(settings, secret, event(), Idempotency_Key="k")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.headers["RateLimit"] == '"events";r=60000;t=0', "what was refused is not charged"
+        again = post(settings, secret, event(), Idempotency_Key="other")
+        assert again.json()["title"] == answer.json()["title"] == "Kafka can't take it"
+        assert get(settings, "/v1/ready").json()["dependencies"]["keys"] == {"ok": True, "reason": None}
+
+
+def test_a_damaged_file_of_keys_is_told_by_ready_and_not_to_clients(tmp_path: Path) -> None:
+    with serving(load(data_dir=tmp_path, kafka_bootstrap="127.0.0.1:1", gateway_port=free_ports(1)[0])) as settings:
+        secret = create(settings.keys_file, "client", ["publish"], now_ms=1)[1]
+        assert post(settings, secret, event()).json()["title"] == "Kafka can't take it"
+        settings.keys_file.write_text("{")
+        answer = post(settings, secret, event())
+        assert answer.status_code == 503
+        assert str(tmp_path) not in answer.text
+        assert str(settings.keys_file) in get(settings, "/v1/ready").json()["dependencies"]["keys"]["reason"]
+
+
+def test_beyond_this_machine_only_health_is_told_to_anybody(tmp_path: Path) -> None:
+    beyond = load(data_dir=tmp_path, kafka_bootstrap="127.0.0.1:1", gateway_port=free_ports(1)[0], gateway_host="0.0.0.0")
+    secret = create(beyond.keys_file, "client", ["publish"], now_ms=1)[1]
+    with serving(beyond) as settings:
+        assert get(settings, "/v1/health").status_code == 200
+        for path in ("/metrics", "/v1/ready"):
+            assert get(settings, path).status_code == 401
+            assert get(settings, path, Authorization=f"Bearer {secret}").status_code in (200, 503)

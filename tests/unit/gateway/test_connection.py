@@ -1,0 +1,129 @@
+"""The bounds of a connection, over a real server: how many at once, what is answered in which order, who doesn't read."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Response
+
+from deploy.embedded.ports import free_ports
+from pipeline.settings import load
+from pipeline.store.serve import Server
+from producers.gateway import connection
+from producers.gateway.connection import protocol_for
+
+SECONDS = 20.0
+LARGE = 32 << 20
+"""More than all buffers between a server and a client hold."""
+
+
+@dataclass
+class Served:
+    port: int
+    loop: asyncio.AbstractEventLoop | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    waiting: threading.Event = field(default_factory=threading.Event)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
+
+    def open_gate(self) -> None:
+        assert self.loop is not None
+        self.loop.call_soon_threadsafe(self.gate.set)
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """Answers /fast at once, /slow when the gate is open, /large with more than a client takes that doesn't read."""
+    app, known = FastAPI(), Served(free_ports(1)[0])
+    app.get("/fast")(lambda: "fast")
+    app.get("/large")(lambda: Response(b"x" * LARGE))
+
+    @app.get("/slow")
+    async def slow() -> str:
+        known.loop = asyncio.get_running_loop()
+        known.waiting.set()
+        await known.gate.wait()
+        return "slow"
+
+    bounds = load(gateway_client_seconds=0.5)
+    protocol = protocol_for(bounds, lambda _remote, status, why: known.refused.append((status, why)))
+    config = uvicorn.Config(app, host="127.0.0.1", port=known.port, log_config=None, http=protocol, ws="none")
+    server = Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    assert server.listening.wait(SECONDS)
+    yield known
+    server.should_exit = True
+    thread.join(SECONDS)
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def all_of(client: socket.socket) -> bytes:
+    """What comes until the server closes; nothing where it resets."""
+    parts = []
+    while True:
+        try:
+            part = client.recv(1 << 20)
+        except ConnectionError:
+            part = b""
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+def test_one_connection_too_many_is_told_to_come_back(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECTIONS", 2)
+    with served.connect() as first, served.connect() as second:
+        for client in (first, second):
+            client.sendall(get("/fast"))
+            assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+        with served.connect() as third:
+            answer = all_of(third)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1\r\n" in answer
+    assert [status for status, _ in served.refused if status != 408] == [503]
+
+
+def test_calls_of_one_connection_are_answered_in_their_order_though_one_takes_longer_than_headers_may(
+    served: Served,
+) -> None:
+    with served.connect() as client:
+        client.sendall(get("/slow") + get("/fast"))
+        assert served.waiting.wait(SECONDS)
+        with served.connect() as other:
+            assert all_of(other).startswith(b"HTTP/1.1 408 "), "half a second is over"
+        served.open_gate()
+        answers = b""
+        while b"fast" not in answers:
+            answers += client.recv(1 << 16)
+    assert answers.index(b"slow") < answers.index(b"fast")
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+
+
+def test_what_can_t_be_read_behind_a_call_under_way_gets_no_answer_in_the_midst_of_the_other_s(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(get("/slow"))
+        assert served.waiting.wait(SECONDS)
+        client.sendall(b"\0\0\0\r\n\r\n")
+        assert all_of(client) == b""
+    served.open_gate()
+    assert [status for status, _ in served.refused] == [400]
+
+
+def test_a_client_that_does_not_read_its_answer_is_cut_off(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(get("/large"))
+        with served.connect() as other:
+            assert all_of(other).startswith(b"HTTP/1.1 408 "), "half a second is over, and the loop goes on"
+        with served.connect() as other:
+            all_of(other)
+        assert len(all_of(client)) < LARGE
