@@ -25,7 +25,10 @@ from pipeline.inspector.stored import reached_offsets, stored_rows
 from pipeline.settings import Settings, load
 from pipeline.store import ask
 from pipeline.store.client import Pool
+from pipeline.store.filtered import filtered_top
+from pipeline.store.paging import batches_page, duplicates_page
 from pipeline.store.queries import newest_final, outcome_totals, story, top, watermarks
+from pipeline.store.timeline import first_pane, is_known, timeline
 from pipeline.verify.rows import StoreRows
 from pipeline.verify.tables import BATCHES, COUNTS, DUPLICATES, PLAYS, TOPS
 from tests.unit.store.conftest import opened, serving
@@ -367,6 +370,7 @@ def test_everything_that_this_program_asks_is_admitted(served: Settings) -> None
     assert asking == {
         *("cli.py", "demo.py", "verify/verify.py", "doctor/store.py"),  # the last asks GET /ready alone
         *("store/queries.py", "store/story.py", "store/watermarks.py", "inspector/stored.py", "inspector/layers.py"),
+        *("store/filtered.py", "store/timeline.py", "store/paging.py"),
         *("drills/oracles/conservation.py", "drills/oracles/positions.py", "drills/oracles/watch.py"),
         *("drills/oracles/replay.py", "drills/matrix/events.py", "drills/matrix/processes.py"),
         "drills/matrix/disks.py",  # GET /ready
@@ -376,6 +380,13 @@ def test_everything_that_this_program_asks_is_admitted(served: Settings) -> None
     top(served, 3, 60)
     newest_final(two, 3)
     watermarks(served)
+    filtered_top(served, 3, 60, T0 + 60_000, country="DE", platform="web")
+    assert len(timeline(served, T0, T0 + 60_000, 10_000, artist_id=1)) == 6
+    assert first_pane(served)
+    is_known(served, 1)
+    equal = {"service": "a", "platform": "web", "country": "DE", "artist_id": 1, "user_id": 1}
+    duplicates_page(served, equal, T0, T0 + 1, 5, after=(0, 0))
+    batches_page(served, 0, 5, before=(T0, 0, 0))
     outcome_totals(served)
     assert len(story(served, event_id(0))) == 1
     assert stored_rows(served, {0: 0}).height == 1
