@@ -69,10 +69,12 @@ def serving(pool: Pool, settings: Settings) -> Iterator[None]:
     server = Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert server.listening.wait(120)
-    yield
-    server.should_exit = True
-    thread.join(120)
+    try:
+        assert server.listening.wait(120)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(120)
 
 
 @pytest.fixture
