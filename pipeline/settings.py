@@ -173,7 +173,7 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> str:
-        return f"http://{self.store_host}:{self.store_port}"
+        return _url(self.store_host, self.store_port)
 
     @property
     def keys_file(self) -> Path:
@@ -187,7 +187,7 @@ class Settings(BaseSettings):
 
     @property
     def gateway_url(self) -> str:
-        return f"http://{self.gateway_host}:{self.gateway_port}"
+        return _url(self.gateway_host, self.gateway_port)
 
 
 def load(**overrides: Any) -> Settings:
@@ -205,6 +205,10 @@ def load(**overrides: Any) -> Settings:
         raise SettingsError("; ".join(_sentence(detail) for detail in error.errors())) from None
     settings.rules  # noqa: B018  (validated here, not at its first use in a worker)
     return settings
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _unknown(name: str, known: set[str]) -> str:

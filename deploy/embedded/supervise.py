@@ -95,7 +95,7 @@ def foreground(settings: Settings, *, as_json: bool = False) -> None:
                 print(json.dumps([asdict(service) for service in stack.services()], default=str), flush=True)
             else:
                 Console(highlight=False).print(_table(stack))
-            notes.print("everything is ready; Ctrl-C stops it")
+            notes.print(f"everything is ready: look at {settings.store_url}/ in a browser; Ctrl-C stops it", markup=False)
             stack.wait()
     except KeyboardInterrupt:
         notes.print("stopped")
