@@ -52,9 +52,9 @@ class Server(uvicorn.Server):
 
 def serve(settings: Settings, *, as_json: bool) -> None:
     """Until a signal comes. Raises ListeningError where it can't begin."""
-    _configure_logs()
     refuse_open("the gateway", "LISTENING_GATEWAY_HOST", settings.gateway_host, settings.keys_file, "publish")
     listener = _bind(settings)
+    _configure_logs()
     try:
         if not settings.append_time:
             refuse_another_clock(settings, now_ms())
