@@ -9,6 +9,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import json
 import logging
 import os
@@ -77,6 +78,7 @@ def serve(settings: Settings, *, as_json: bool) -> None:
     )
 
     def listening() -> None:
+        gc.freeze()  # what was imported stays: to look through it again and again would hold calls up
         ready.parent.mkdir(parents=True, exist_ok=True)
         ready.write_text(str(os.getpid()))
         print(_announcement(settings, as_json=as_json), flush=True)
@@ -115,7 +117,8 @@ async def _beside(parts: Parts, _app: FastAPI) -> AsyncIterator[None]:
 
 async def _looking(parts: Parts) -> None:
     while True:
-        await asyncio.sleep(LOOK_AGAIN_SECONDS if parts.calls.kafka.why_not else LOOK_SECONDS)
+        well = not parts.calls.kafka.why_not and parts.breaker.state == "closed"
+        await asyncio.sleep(LOOK_SECONDS if well else LOOK_AGAIN_SECONDS)
         await _look(parts)
 
 
