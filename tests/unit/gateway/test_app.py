@@ -1,5 +1,6 @@
 """The gateway's HTTP where there is no Kafka, and where it believes to be reached from everywhere; it isn't."""
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pipeline.http.keys import create
 from pipeline.settings import Settings, load
 from pipeline.store.serve import Server
 from producers.gateway.app import make_app
+from producers.gateway.calls import ON_LOOP_BYTES
 from producers.gateway.parts import parts_of
 from producers.gateway.serve import serve
 from tests.end_to_end.gateways import event, post
@@ -85,3 +87,14 @@ def test_nobody_listens_beyond_this_machine_without_a_key_nor_where_another_one_
     assert refused.value.exit_code == Exit.STAY_DOWN
     with socket.create_server(("127.0.0.1", port)), pytest.raises(RefusedError, match=f"127.0.0.1:{port}.*--port"):
         serve(load(data_dir=tmp_path, gateway_port=port), as_json=False)
+
+
+def test_a_large_call_is_read_beside_the_loop_and_told_of_each_item(tmp_path: Path) -> None:
+    with serving(load(data_dir=tmp_path, kafka_bootstrap="127.0.0.1:1", gateway_port=free_ports(1)[0])) as settings:
+        secret = create(settings.keys_file, "client", ["publish"], now_ms=1)[1]
+        assert len(json.dumps([event()] * 1_000)) > ON_LOOP_BYTES
+        assert post(settings, secret, [event()] * 1_000).json()["title"] == "Kafka can't take it"
+        refused = post(settings, secret, [event(user=0)] * 1_000)
+        assert (refused.status_code, len(refused.json()["items"])) == (422, 1_000)
+        assert {item["errors"][0]["field"] for item in refused.json()["items"]} == {"user_id"}
+        assert post(settings, secret, [event()] * 1_001).status_code == 413
