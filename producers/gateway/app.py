@@ -165,7 +165,8 @@ async def _body(request: Request, settings: Settings) -> bytes:
 async def _reasons(parts: Parts) -> dict[str, str]:
     """By dependency, why it keeps the gateway from publishing; empty where it doesn't."""
     kafka = parts.calls.kafka.why_not
-    if not kafka and parts.breaker.state != "closed":
+    # Once its time is over it counts as ready: without a call there would be no probe, and never one again.
+    if not kafka and parts.breaker.wait(time.monotonic()):
         kafka = f"the last {parts.breaker.failures} calls were not acknowledged (the breaker is {parts.breaker.state})"
     return {"kafka": kafka, "state": await _state_reason(parts), "keys": _keys_reason(parts.keys)}
 

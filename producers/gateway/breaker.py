@@ -53,16 +53,18 @@ class Breaker:
         """In a row, so far."""
         return self._failures
 
-    def admit(self, now: float) -> Ticket:
+    def wait(self, now: float) -> float:
+        """Seconds until a call would be let in; 0: it would be now. Lets nobody in."""
         if self._opened_at is None:
-            return Ticket()
+            return 0.0
         left = self._opened_at + self._open_seconds - now
-        if left > 0:
-            return Ticket(left)
-        if self._probing:
-            return Ticket(self._policy.open_seconds)
-        self._probing = True
-        return Ticket(is_probe=True)
+        return left if left > 0 else self._policy.open_seconds * self._probing
+
+    def admit(self, now: float) -> Ticket:
+        if wait := self.wait(now):
+            return Ticket(wait)
+        self._probing = self._opened_at is not None
+        return Ticket(is_probe=self._probing)
 
     def succeeded(self) -> None:
         """Kafka acknowledged. A call from before it opened shows as much as a probe."""

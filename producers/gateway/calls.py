@@ -89,7 +89,7 @@ class Calls:
             found = items_in(body)
         except BodyError as error:
             raise CallRefusedError(400, "Bad body", f"the body can't be taken: {error}") from None
-        most = self._settings.gateway_batch_events
+        most = min(self._settings.gateway_batch_events, self._settings.gateway_in_flight_events)
         if len(found.items) > most:
             raise CallRefusedError(
                 413, "Too many events", f"the call holds {len(found.items)} events, and one may hold {most}: split it"

@@ -9,6 +9,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import json
 import logging
 import os
@@ -52,9 +53,9 @@ class Server(uvicorn.Server):
 
 def serve(settings: Settings, *, as_json: bool) -> None:
     """Until a signal comes. Raises ListeningError where it can't begin."""
-    _configure_logs()
     refuse_open("the gateway", "LISTENING_GATEWAY_HOST", settings.gateway_host, settings.keys_file, "publish")
     listener = _bind(settings)
+    _configure_logs()
     try:
         if not settings.append_time:
             refuse_another_clock(settings, now_ms())
@@ -77,6 +78,7 @@ def serve(settings: Settings, *, as_json: bool) -> None:
     )
 
     def listening() -> None:
+        gc.freeze()  # what was imported stays: to look through it again and again would hold calls up
         ready.parent.mkdir(parents=True, exist_ok=True)
         ready.write_text(str(os.getpid()))
         print(_announcement(settings, as_json=as_json), flush=True)
@@ -115,7 +117,8 @@ async def _beside(parts: Parts, _app: FastAPI) -> AsyncIterator[None]:
 
 async def _looking(parts: Parts) -> None:
     while True:
-        await asyncio.sleep(LOOK_AGAIN_SECONDS if parts.calls.kafka.why_not else LOOK_SECONDS)
+        well = not parts.calls.kafka.why_not and parts.breaker.state == "closed"
+        await asyncio.sleep(LOOK_SECONDS if well else LOOK_AGAIN_SECONDS)
         await _look(parts)
 
 

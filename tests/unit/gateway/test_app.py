@@ -1,19 +1,25 @@
 """The gateway's HTTP where there is no Kafka, and where it believes to be reached from everywhere; it isn't."""
 
+import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 import uvicorn
 
 from deploy.embedded.ports import free_ports
+from pipeline.errors import Exit, RefusedError
 from pipeline.http.keys import create
 from pipeline.settings import Settings, load
 from pipeline.store.serve import Server
 from producers.gateway.app import make_app
+from producers.gateway.calls import ON_LOOP_BYTES
 from producers.gateway.parts import parts_of
+from producers.gateway.serve import serve
 from tests.end_to_end.gateways import event, post
 
 
@@ -72,3 +78,23 @@ def test_beyond_this_machine_only_health_is_told_to_anybody(tmp_path: Path) -> N
         for path in ("/metrics", "/v1/ready"):
             assert get(settings, path).status_code == 401
             assert get(settings, path, Authorization=f"Bearer {secret}").status_code in (200, 503)
+
+
+def test_nobody_listens_beyond_this_machine_without_a_key_nor_where_another_one_does(tmp_path: Path) -> None:
+    port = free_ports(1)[0]
+    with pytest.raises(RefusedError, match=r"the gateway would listen at 0\.0\.0\.0.*listening keys add") as refused:
+        serve(load(data_dir=tmp_path, gateway_port=port, gateway_host="0.0.0.0"), as_json=False)
+    assert refused.value.exit_code == Exit.STAY_DOWN
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(RefusedError, match=f"127.0.0.1:{port}.*--port"):
+        serve(load(data_dir=tmp_path, gateway_port=port), as_json=False)
+
+
+def test_a_large_call_is_read_beside_the_loop_and_told_of_each_item(tmp_path: Path) -> None:
+    with serving(load(data_dir=tmp_path, kafka_bootstrap="127.0.0.1:1", gateway_port=free_ports(1)[0])) as settings:
+        secret = create(settings.keys_file, "client", ["publish"], now_ms=1)[1]
+        assert len(json.dumps([event()] * 1_000)) > ON_LOOP_BYTES
+        assert post(settings, secret, [event()] * 1_000).json()["title"] == "Kafka can't take it"
+        refused = post(settings, secret, [event(user=0)] * 1_000)
+        assert (refused.status_code, len(refused.json()["items"])) == (422, 1_000)
+        assert {item["errors"][0]["field"] for item in refused.json()["items"]} == {"user_id"}
+        assert post(settings, secret, [event()] * 1_001).status_code == 413

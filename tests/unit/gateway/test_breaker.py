@@ -37,6 +37,13 @@ def test_open_says_how_long_a_wait_is_worth_it() -> None:
     assert [breaker.admit(at).wait_seconds for at in (10.0, 10.5, 11.9)] == pytest.approx([2.0, 1.5, 0.1])
 
 
+def test_when_its_time_is_over_it_says_so_to_whoever_asks_and_keeps_the_probe_for_who_comes() -> None:
+    breaker = opened(at=10.0)
+    assert [breaker.wait(at) for at in (10.0, 11.5, 12.0, 12.0)] == pytest.approx([2.0, 0.5, 0.0, 0.0])
+    assert breaker.admit(12.0).is_probe
+    assert breaker.wait(12.0) == 2.0
+
+
 def test_one_probe_at_a_time_and_its_success_closes() -> None:
     breaker = opened(at=10.0)
     probe = breaker.admit(12.0)

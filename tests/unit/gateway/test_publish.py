@@ -1,0 +1,61 @@
+"""The publisher before a real broker: what it says of topics, and where its events lie."""
+
+import asyncio
+import uuid
+
+from confluent_kafka import Consumer, TopicPartition
+
+from pipeline.admin import ensure_topics
+from pipeline.codec.events import decode
+from pipeline.settings import Settings, load
+from pipeline.topics import topics_of
+from producers.gateway.publish import KafkaPublisher
+from producers.ledger import Status
+from schemas.model import PlaybackEvent
+from tests.end_to_end.gateways import event
+
+
+def made(user: int) -> PlaybackEvent:
+    fields = event(user)
+    return PlaybackEvent(**(fields | {"event_id": uuid.UUID(fields["event_id"])}))
+
+
+def test_missing_topics_and_another_number_of_partitions_are_refused_and_a_silent_kafka_is_not(settings: Settings) -> None:
+    missing = KafkaPublisher(settings, 1).look()
+    assert missing.refuses
+    assert f"listening up --run {settings.run}" in missing.why_not
+    ensure_topics(settings)
+    assert KafkaPublisher(settings, 1).look().why_not == ""
+    fewer = KafkaPublisher(load(**(settings.model_dump() | {"partitions": 3})), 1).look()
+    assert fewer.refuses
+    assert "4 partitions and LISTENING_PARTITIONS is 3" in fewer.why_not
+    silent = KafkaPublisher(settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"}), 1).look()
+    assert (silent.refuses, "127.0.0.1:1" in silent.why_not) == (False, True)
+
+
+def test_every_event_lies_where_its_delivery_says_under_its_user_s_key(settings: Settings) -> None:
+    ensure_topics(settings)
+    events = [made(user) for user in range(1, 101)]
+    publisher = KafkaPublisher(settings, 1)
+
+    async def published() -> list[tuple[int | None, int | None]]:
+        publisher.start(asyncio.get_running_loop())
+        deliveries = [publisher.publish(events[:60]), publisher.publish(events[60:])]
+        assert publisher.in_flight == 100
+        assert await publisher.settled(30)
+        assert [delivery.acknowledged for delivery in deliveries] == [True, True]
+        assert {status for delivery in deliveries for status in delivery.status} == {Status.ACKNOWLEDGED}
+        return [place for one in deliveries for place in zip(one.partition, one.offset, strict=True)]
+
+    places = asyncio.run(published())
+    assert (publisher.in_flight, publisher.close(10)) == (0, 0)
+    consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": "none"})
+    topic, found = topics_of(settings).events, {}
+    consumer.assign([TopicPartition(topic.name, partition, 0) for partition in range(topic.partitions)])
+    while len(found) < 100:
+        message = consumer.poll(30)
+        assert message is not None
+        assert message.key() == decode(message.value()).user_id.to_bytes(8, "big")
+        found[message.partition(), message.offset()] = decode(message.value())
+    consumer.close()
+    assert [found[place] for place in places] == events
