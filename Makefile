@@ -52,6 +52,7 @@ lock:  # maintainers: resolve requirements.lock anew (needs uv)
 
 openapi: setup  # maintainers: write docs/openapi/ anew
 	@$(BIN)/python -m pipeline.api.openapi
+	@$(BIN)/python -m producers.gateway.openapi
 
 clean:  ## remove .venv, caches and the data of all runs (stop `listening up` first)
 	@rm -rf .venv .listening .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
