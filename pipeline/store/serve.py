@@ -24,8 +24,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from pipeline import settings as pipeline_settings
-from pipeline.errors import Exit, ListeningError, RefusedError
+from pipeline.errors import Exit, ListeningError
 from pipeline.http.authorize import refuse_open
+from pipeline.http.process import bound, log_to_stderr
 from pipeline.settings import Settings
 from pipeline.store import migrate
 from pipeline.store.app import make_app
@@ -61,15 +62,7 @@ class Server(uvicorn.Server):
 
 def main() -> int:
     """Run the store of the run that the environment names; the exit code."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    log_to_stderr()
     # A query that is cut off because the store ends is no defect to be shown with its stack.
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     for name in ("clickhouse_connect", "urllib3"):
@@ -98,7 +91,7 @@ def run(settings: Settings) -> int:
     try:
         if pool.version:
             _migrate(settings, pool)
-        listener = _bind(settings)
+        listener = bound("the store", settings.store_host, settings.store_port, "set LISTENING_STORE_PORT to another port")
     except BaseException:
         pool.close()
         raise
@@ -174,21 +167,6 @@ def _keep(server: Server, sinks: Sinks, begin: Callable[[], None], look: Callabl
         log.exception("the sinks could not start")
         sinks.failure = Failure(f"the sinks could not start: {type(error).__name__}: {error}", Exit.RESTART)
     server.should_exit = True
-
-
-def _bind(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.store_host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.store_host, settings.store_port))
-    except OSError as error:
-        listener.close()
-        raise RefusedError(
-            f"the store can't listen at {settings.store_host}:{settings.store_port} ({error.strerror}): "
-            "end what listens there, or set LISTENING_STORE_PORT to another port"
-        ) from error
-    return listener
 
 
 def _end(pool: Any, *, clean: bool, code: int) -> None:

@@ -15,15 +15,14 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from pipeline.errors import RefusedError
 from pipeline.http.authorize import refuse_open
+from pipeline.http.process import bound, log_to_stderr
 from pipeline.settings import Settings
 from producers.gateway.app import make_app
 from producers.gateway.connection import protocol_for
@@ -54,7 +53,7 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, *, as_json: bool) -> None:
     """Until a signal comes. Raises ListeningError where it can't begin."""
     refuse_open("the gateway", "LISTENING_GATEWAY_HOST", settings.gateway_host, settings.keys_file, "publish")
-    listener = _bind(settings)
+    listener = bound("the gateway", settings.gateway_host, settings.gateway_port, "give another --port")
     _configure_logs()
     try:
         if not settings.append_time:
@@ -148,29 +147,7 @@ def _announcement(settings: Settings, *, as_json: bool) -> str:
     return f"run {settings.run}: POST events to {settings.gateway_url}/v1/plays (Ctrl-C ends the gateway)"
 
 
-def _bind(settings: Settings) -> socket.socket:
-    host, port = settings.gateway_host, settings.gateway_port
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise RefusedError(
-            f"the gateway can't listen at {host}:{port} ({error.strerror}): end what listens there, or give another --port"
-        ) from error
-    return listener
-
-
 def _configure_logs() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    log_to_stderr()
     # Anybody's malformed request would be a line; the audit log has it.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
