@@ -1,0 +1,120 @@
+/** The live page: one stream of states, shown by its parts; what is asked beside it is asked by the part that shows it. */
+
+import { chart, history } from "./charts.js";
+import { announce, byId, setText } from "./dom.js";
+import { count, dated, duration, iso, ms, rate } from "./format.js";
+import { inspector } from "./inspector.js";
+import * as link from "./link.js";
+import { OUTCOMES, panels } from "./panels.js";
+import { ranking } from "./ranking.js";
+import { story } from "./story.js";
+import { follow } from "./stream.js";
+
+const STAGES = ["classify", "count", "rank", "sink"];
+const REFRESH_MS = 5000;
+
+const artist = story({
+  onPin: (id) => link.write({ artist: id }),
+});
+const list = ranking({
+  onList(shown) {
+    artist.update(shown);
+    list.choose(artist.artist);
+  },
+  onLook: ({ at, window }) => link.write({ at: at === null ? null : iso(at), window }),
+  onChoose(id) {
+    artist.pin(id);
+    list.choose(id);
+  },
+});
+const dedup = inspector({
+  onEvent: (id) => link.write({ event: id }),
+  onArtist(id) {
+    artist.pin(id);
+    list.choose(id);
+    byId("artist-title").scrollIntoView({ block: "center" });
+  },
+});
+
+const load = over("load", "Records per second by outcome",
+  OUTCOMES.map(({ label, colour }) => ({ label, colour })), rate, { stacked: true },
+  (state) => OUTCOMES.map(({ key }) => state.rates[`${key}_per_second`] ?? null));
+const lag = over("lag", "Records waiting, by stage",
+  [{ colour: "accepted" }, { colour: "duplicates", dash: [6, 3] }, { colour: "late", dash: [2, 3] }, { colour: "invalid", dash: [8, 3, 2, 3] }]
+    .map((one, i) => ({ ...one, label: STAGES[i] })), count, {},
+  (state) => STAGES.map((stage) => state.lag[stage] ?? null));
+const freshness = over("freshness", "Seconds behind now",
+  [{ label: "watermark", colour: "accepted" }, { label: "newest final window", colour: "late", dash: [6, 3] }], duration, {},
+  (state) => [state.event_lag_seconds, state.freshness.final_behind_seconds]);
+
+/** A chart of what the states said. */
+function over(id, label, series, text, more, figures) {
+  const shown = chart(byId(id), { label, series, text, ...more });
+  const seen = history(series.length);
+  return (state) => {
+    seen.push(ms(state.at), figures(state));
+    shown.show(seen.times, seen.columns);
+  };
+}
+
+function header(state) {
+  setText(byId("run"), state.run);
+  document.title = `${state.run} · Listening`;
+  const ready = byId("ready");
+  setText(ready, state.ready ? "ready" : "not ready");
+  ready.dataset.kind = state.ready ? "good" : "waiting";
+  setText(byId("watermark"), state.watermark ? `${dated(state.watermark)} UTC` : "none yet");
+  setText(byId("behind"), state.watermark ? duration((ms(state.at) - ms(state.watermark)) / 1000) : "–");
+  setText(byId("event-lag"), duration(state.event_lag_seconds));
+  setText(byId("records"), count(state.totals.records));
+  setText(byId("rate"), rate(state.rates.records_per_second));
+}
+
+let away = false;
+let duplicates = null;
+let refreshed = 0;
+
+function banner(kind, text) {
+  const node = byId("banner");
+  node.hidden = !text;
+  node.dataset.kind = kind;
+  setText(node, text);
+}
+
+follow({
+  onState(state) {
+    if (away) announce("The store answers again.");
+    away = false;
+    document.body.classList.remove("away");
+    banner("waiting", state.ready ? "" : `The run is not ready: ${state.reasons.join("; ") || "it does not say why"}.`);
+    header(state);
+    list.update(state);
+    panels(state);
+    for (const draw of [load, lag, freshness]) draw(state);
+    const now = performance.now();
+    if (state.totals.duplicates !== duplicates && (!refreshed || now - refreshed > REFRESH_MS)) {
+      duplicates = state.totals.duplicates;
+      refreshed = now;
+      dedup.refresh();
+    }
+  },
+  onAway(why) {
+    away = true;
+    document.body.classList.add("away");
+    const run = byId("run").textContent;
+    const remedy = run === "…" ? "" : ` Is it up? listening up --run ${run}`;
+    banner("bad", `No news: ${why}. What is shown may be old; trying again.${remedy}`);
+    const ready = byId("ready");
+    setText(ready, "away");
+    ready.dataset.kind = "bad";
+  },
+});
+
+function go() {
+  const wanted = link.read();
+  list.look({ at: wanted.at, window: wanted.window });
+  artist.pin(wanted.artist);
+  if (wanted.event) dedup.find(wanted.event); else if (byId("event").value) dedup.clear();
+}
+addEventListener("hashchange", go);
+go();
