@@ -13,6 +13,7 @@ export const ms = (instant) => (typeof instant === "string" ? Date.parse(instant
 export const iso = (instant) => new Date(instant).toISOString();
 export const day = (instant) => (instant === null ? DASH : iso(ms(instant)).slice(0, 10));
 export const clock = (instant) => (instant === null ? DASH : iso(ms(instant)).slice(11, 19));
+export const precise = (instant) => (instant === null ? DASH : iso(ms(instant)).slice(11, 23));
 export const dated = (instant) => (instant === null ? DASH : `${day(instant)} ${clock(instant)}`);
 
 /** "48 s", "3 min 20 s", "2 h 5 min", "3 d 4 h": two units at most. */
@@ -38,9 +39,9 @@ export const length = (seconds) => (seconds === 3600 ? "the hour" : `the ${durat
 const STEPS = 150;
 const STEP_SECONDS = 10;
 
-/** Parameters of a timeline from one instant to another, in about 150 steps. */
+/** Parameters of a timeline from one instant to another: about 150 steps, and none that isn't whole yet but the first. */
 export function whole(from, to) {
   const seconds = Math.max(0, ms(to) - ms(from)) / 1000;
   const step = STEP_SECONDS * Math.max(1, Math.ceil(seconds / STEPS / STEP_SECONDS));
-  return { from: iso(ms(from)), to: iso(ms(to)), step };
+  return { from: iso(ms(from)), to: iso(ms(from) + 1000 * step * Math.max(1, Math.floor(seconds / step))), step };
 }

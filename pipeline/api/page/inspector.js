@@ -2,14 +2,14 @@
 
 import { ask } from "./ask.js";
 import { byId, el, setText } from "./dom.js";
-import { clock, dated, day } from "./format.js";
+import { dated, day, precise } from "./format.js";
 import { table } from "./table.js";
 import { summary, why } from "./why.js";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const HINT = "Where the copies of one event lie in the log, what became of each and why.";
 const PLATFORMS = ["android", "ios", "desktop", "web", "speaker", "tv", "car", "other"];
-const PAGE = 15;
+const PAGE = 10;
 
 /** `onEvent(id)`: which event is looked at, null for none. `onArtist(id)`: somebody chose one. */
 export function inspector({ onEvent, onArtist }) {
@@ -76,7 +76,8 @@ export function inspector({ onEvent, onArtist }) {
 
   function copiesTable({ event_id: id, copies }) {
     const days = new Set(copies.map((copy) => day(copy.played_at)));
-    const instant = days.size === 1 && copies.every((copy) => days.has(day(copy.appended_at))) ? clock : dated;
+    const sameDay = days.size === 1 && copies.every((copy) => days.has(day(copy.appended_at)) && days.has(day(copy.sent_at)));
+    const instant = sameDay ? precise : (t) => `${day(t)} ${precise(t)}`;
     const headings = ["Partition", "Offset", "Outcome", "Why", "Service", "Artist", "User", "Played", "Sent", "Appended"];
     const rows = copies.map((copy) => [
       String(copy.partition),
@@ -88,8 +89,8 @@ export function inspector({ onEvent, onArtist }) {
       String(copy.user_id),
       instant(copy.played_at), instant(copy.sent_at), instant(copy.appended_at),
     ]);
-    const figures = headings.map((heading) => ["Partition", "Offset", "User"].includes(heading));
-    return table(`Copies of event ${id}, in order of the log`, headings, rows, figures);
+    return table(`Copies of event ${id}, in order of the log`, headings, rows,
+      { figures: ["Partition", "Offset", "User"], broad: ["Why"] });
   }
 
   function eventLink(id) {
@@ -143,7 +144,7 @@ export function inspector({ onEvent, onArtist }) {
         eventLink(row.event_id), String(row.partition), String(row.offset), String(row.first_offset),
         row.service, row.platform, row.country, dated(row.played_at), dated(row.sent_at),
       ]),
-      [false, true, true, true, false, false, false, false, false]);
+      { figures: ["Partition", "Offset", "First at"], broad: ["Event"] });
   }
 
   return {

@@ -3,9 +3,15 @@
 import { el } from "./dom.js";
 import { count, percent } from "./format.js";
 
-/** `rows`: lists of text or nodes. `numeric`: which columns are figures. */
-export function table(caption, headings, rows, numeric = headings.map((_, i) => i > 0)) {
-  const kind = (i) => (numeric[i] ? "figure" : null);
+const INSTANTS = ["Time", "Played", "Sent", "Appended", "Watermark"];
+
+/** `rows`: lists of text or nodes. `figures`: columns of figures; `broad`: those that need a narrow screen's whole width. */
+export function table(caption, headings, rows, { figures = headings.slice(1), broad = [] } = {}) {
+  const kind = (i) => {
+    if (figures.includes(headings[i])) return "figure";
+    if (broad.includes(headings[i])) return "broad";
+    return INSTANTS.includes(headings[i]) ? "instant" : null;
+  };
   return el("table", { role: "table" },
     el("caption", { class: "unseen" }, caption),
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
