@@ -1,14 +1,17 @@
 """The API's routes on the store's app.
 
 /v1/top-artists, artists, duplicates, plays, batches ─► questions.py      /v1/live, state, ready, metrics ─► live.py
-/ ─► page.py
+/ ─► page.py      /openapi.json ─► described.py
 """
 
 from fastapi import FastAPI
 
+from pipeline.api.cache import Cache
+from pipeline.api.described import describe
 from pipeline.api.live import live_routes
 from pipeline.api.page import serve_page
-from pipeline.api.questions import question_routes
+from pipeline.api.questions import QUESTIONS, question_routes
+from pipeline.api.stored import Stored
 from pipeline.settings import Settings
 from pipeline.store.client import Pool
 from pipeline.store.local import Local
@@ -17,7 +20,9 @@ from pipeline.store.sinks import Sinks
 
 def serve_api(app: FastAPI, settings: Settings, pool: Pool, sinks: Sinks) -> None:
     """Add them all."""
-    asked = Local(pool)
-    app.include_router(question_routes(settings, asked))
+    asked, cache = Local(pool), Cache(settings.api_cache_seconds)
+    app.include_router(question_routes(settings, asked, cache))
+    app.add_middleware(Stored, cache=cache, questions=QUESTIONS)
     app.include_router(live_routes(settings, pool, asked, sinks))
     serve_page(app)
+    describe(app)

@@ -3,45 +3,15 @@
 Times are epoch ms, UTC; windows are half-open [start, end).
 """
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-
 from pipeline.errors import ListeningError
 from pipeline.settings import Settings
 from pipeline.store.ask import Asked, rows
+from pipeline.store.ranked import Place, Top, places
 from pipeline.store.story import Copy, outcome_totals, story
 from pipeline.store.watermarks import Watermarks, watermarks
-
-_NAMES_AT_ONCE = 1000
-"""Parameters travel in the URL, which has a limit."""
+from pipeline.store.window import window_of
 
 __all__ = ["Copy", "Place", "Top", "Watermarks", "newest_final", "outcome_totals", "story", "top", "watermarks"]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A place of a ranked list, from 1. `name` is None where the `artists` topic has none."""
-
-    rank: int
-    artist_id: int
-    name: str | None
-    plays: int
-
-
-@dataclass(frozen=True, slots=True)
-class Top:
-    """A ranked list of the window [start_ms, end_ms), which is whole panes.
-
-    `watermark_ms`: the global watermark that the store knows of; `final`: nothing that counts can still come.
-    `note` says in a sentence what was rounded or is missing, empty where nothing.
-    """
-
-    rows: list[Place]
-    start_ms: int
-    end_ms: int
-    watermark_ms: int
-    final: bool
-    note: str
 
 
 def top(settings: Settings, k: int, window_seconds: int, at_ms: int | None = None, asked: Asked = rows) -> Top:
@@ -52,11 +22,8 @@ def top(settings: Settings, k: int, window_seconds: int, at_ms: int | None = Non
     """
     if k < 1 or window_seconds < 1 or (at_ms is not None and at_ms < 0):
         raise ListeningError("k and the window's length must be at least 1, and the instant not before 1970")
-    known, rules = watermarks(settings, asked), settings.rules
-    at = known.classified if at_ms is None else at_ms
-    end = at - at % rules.pane_ms
-    length = max(rules.pane_ms, window_seconds * 1000 - window_seconds * 1000 % rules.pane_ms)
-    start = max(0, end - length)
+    known = watermarks(settings, asked)
+    window = window_of(settings.rules, known, window_seconds, at_ms)
     found = asked(
         settings,
         """
@@ -67,23 +34,10 @@ def top(settings: Settings, k: int, window_seconds: int, at_ms: int | None = Non
         ORDER BY plays DESC, artist_id ASC
         LIMIT {k:UInt32}
         """,
-        {"start": start, "end": end, "k": k},
+        {"start": window.start_ms, "end": window.end_ms, "k": k},
     )
-    notes = []
-    if at_ms is not None and end != at:
-        notes.append(f"the end {_text(at)} was rounded down to {_text(end)}, a whole pane of {rules.pane_ms // 1000} s")
-    if length != window_seconds * 1000:
-        notes.append(f"the length {window_seconds} s was rounded to {length // 1000} s, whole panes")
-    if not known.classified:
-        notes.append("some partition has sent nothing yet, so there is no watermark")
-    elif end > known.classified:
-        notes.append(f"the window ends after the watermark {_text(known.classified)}: plays are still to come")
-    elif end > known.counted:
-        behind = _text(known.counted) if known.counted else "nothing"
-        notes.append(f"counting is behind, it is whole up to {behind}: plays after that may be missing")
-    final = 0 < end <= min(known.classified, known.counted) - rules.grace_ms
-    places = _named(settings, asked, [(row["artist_id"], row["plays"]) for row in found])
-    return Top(places, start, end, known.classified, final, "; ".join(notes))
+    ranked = places(settings, asked, [(row["artist_id"], row["plays"]) for row in found])
+    return Top(ranked, window.start_ms, window.end_ms, known.classified, window.final, window.note)
 
 
 def newest_final(settings: Settings, k: int, before_ms: int | None = None, asked: Asked = rows) -> Top | None:
@@ -122,9 +76,9 @@ def newest_final(settings: Settings, k: int, before_ms: int | None = None, asked
         """,
         {"end": end, "k": k},
     )
-    places = _named(settings, asked, [(row["artist_id"], row["plays"]) for row in found])
+    ranked = places(settings, asked, [(row["artist_id"], row["plays"]) for row in found])
     note = f"published lists hold {settings.top_k} artists, LISTENING_TOP_K" if k > settings.top_k else ""
-    return Top(places, start, end, known.classified, True, note)
+    return Top(ranked, start, end, known.classified, True, note)
 
 
 def _shards_with_plays(settings: Settings, asked: Asked, start: int, end: int) -> int:
@@ -138,16 +92,3 @@ def _shards_with_plays(settings: Settings, asked: Asked, start: int, end: int) -
         {"shards": settings.shards, "start": start, "end": end},
     )
     return int(row["shards"])
-
-
-def _named(settings: Settings, asked: Asked, ranked: list[tuple[int, int]]) -> list[Place]:
-    query = "SELECT artist_id, name FROM artists FINAL WHERE has({ids:Array(Int64)}, artist_id)"
-    names: dict[int, str] = {}
-    for first in range(0, len(ranked), _NAMES_AT_ONCE):
-        ids = ",".join(str(int(artist)) for artist, _ in ranked[first : first + _NAMES_AT_ONCE])
-        names |= {row["artist_id"]: row["name"] for row in asked(settings, query, {"ids": f"[{ids}]"})}
-    return [Place(rank, artist, names.get(artist), plays) for rank, (artist, plays) in enumerate(ranked, 1)]
-
-
-def _text(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

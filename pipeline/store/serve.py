@@ -95,7 +95,13 @@ def run(settings: Settings) -> int:
         raise
     sinks = Sinks(settings, pool)
     config = uvicorn.Config(
-        make_app(settings, pool, sinks), log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS
+        make_app(settings, pool, sinks),
+        # By name: where one were missing, uvicorn would take the slower one and say nothing.
+        http="httptools",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
     )
     server, ready = Server(config), settings.run_dir / "ready" / "store"
     # uvicorn raises the signals again that ended it, when it is done: they must not end what follows.
