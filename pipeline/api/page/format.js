@@ -37,11 +37,12 @@ export function duration(seconds) {
 export const length = (seconds) => (seconds === 3600 ? "the hour" : `the ${duration(seconds)}`);
 
 const STEPS = 150;
-const STEP_SECONDS = 10;
+const STEP_MS = 10_000;
 
-/** Parameters of a timeline from one instant to another: about 150 steps, and none that isn't whole yet but the first. */
+/** Parameters of a timeline from one instant to another: about 150 steps, each whole, one at least. */
 export function whole(from, to) {
-  const seconds = Math.max(0, ms(to) - ms(from)) / 1000;
-  const step = STEP_SECONDS * Math.max(1, Math.ceil(seconds / STEPS / STEP_SECONDS));
-  return { from: iso(ms(from)), to: iso(ms(from) + 1000 * step * Math.max(1, Math.floor(seconds / step))), step };
+  const [begin, end] = [ms(from), ms(to)];
+  const step = STEP_MS * Math.max(1, Math.ceil((end - begin) / STEPS / STEP_MS));
+  const first = begin - (begin % step);
+  return { from: iso(first), to: iso(Math.max(first + step, end - (end % step))), step: step / 1000 };
 }

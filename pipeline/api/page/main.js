@@ -2,7 +2,7 @@
 
 import { chart, history } from "./charts.js";
 import { announce, byId, setText } from "./dom.js";
-import { count, dated, duration, iso, ms, rate } from "./format.js";
+import { clock, count, dated, duration, iso, ms, rate } from "./format.js";
 import { inspector } from "./inspector.js";
 import * as link from "./link.js";
 import { OUTCOMES, panels } from "./panels.js";
@@ -43,8 +43,8 @@ const lag = over("lag", "Records waiting, by stage",
   [{ colour: "accepted" }, { colour: "duplicates", dash: [6, 3] }, { colour: "late", dash: [2, 3] }, { colour: "invalid", dash: [8, 3, 2, 3] }]
     .map((one, i) => ({ ...one, label: STAGES[i] })), count, {},
   (state) => STAGES.map((stage) => state.lag[stage] ?? null));
-const freshness = over("freshness", "Seconds behind now",
-  [{ label: "watermark", colour: "accepted" }, { label: "newest final window", colour: "late", dash: [6, 3] }], duration, {},
+const freshness = over("freshness", "How far behind, in event time",
+  [{ label: "watermark behind now", colour: "accepted" }, { label: "final behind watermark", colour: "late", dash: [6, 3] }], duration, {},
   (state) => [state.event_lag_seconds, state.freshness.final_behind_seconds]);
 
 /** A chart of what the states said. */
@@ -64,8 +64,9 @@ function header(state) {
   setText(ready, state.ready ? "ready" : "not ready");
   ready.dataset.kind = state.ready ? "good" : "waiting";
   setText(byId("watermark"), state.watermark ? `${dated(state.watermark)} UTC` : "none yet");
-  setText(byId("behind"), state.watermark ? duration((ms(state.at) - ms(state.watermark)) / 1000) : "–");
-  setText(byId("event-lag"), duration(state.event_lag_seconds));
+  const behind = state.event_lag_seconds;
+  setText(byId("event-lag"), !state.watermark ? "–" : behind === null ? "none: a replay" : `${duration(behind)} behind now`);
+  setText(byId("final-to"), clock(state.freshness.newest_final_end));
   setText(byId("records"), count(state.totals.records));
   setText(byId("rate"), rate(state.rates.records_per_second));
 }
