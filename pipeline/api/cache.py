@@ -22,7 +22,7 @@ MOST_FLIGHTS = 64
 """Different questions at work or waiting for a thread."""
 
 Question = Callable[[], bytes]
-"""Computes an answer: a JSON object. Runs in a thread, for as long as it takes."""
+"""Computes an answer: a JSON object with a member at least. Runs in a thread, for as long as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,11 @@ class Cache:
         """The one that came last at the end: those in front are the oldest."""
         self._bytes = 0
         self._flights: dict[Hashable, asyncio.Task[Entry]] = {}
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Answers, and their bytes."""
+        return len(self._entries), self._bytes
 
     def hit(self, key: Hashable) -> bytes | None:
         """The stored answer with its age, None where there is none that is young enough. To be called in the event loop."""

@@ -75,7 +75,7 @@ def steps_of(settings: Settings, known: Watermarks, wanted: parameters.Timeline)
     if last == first and end > start:
         last += step
     if (last - first) // step > MOST_POINTS:
-        least = -(-(end - start) // (MOST_POINTS * rules.pane_ms)) * rules.pane_ms
+        least = -(-(end - start) // ((MOST_POINTS - 1) * rules.pane_ms)) * rules.pane_ms
         raise ListeningError(
             f"query.step: {(last - first) // step:,} points are more than {MOST_POINTS:,}: "
             f"choose a step of {least // 1000} s at least, or a shorter span"

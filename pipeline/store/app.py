@@ -16,10 +16,7 @@ from pipeline.store.client import Pool
 from pipeline.store.describe import Catalogue
 from pipeline.store.fence import LONGEST
 from pipeline.store.sinks import Sinks
-
-ARROW = "application/vnd.apache.arrow.stream"
-PARAMETER = "param_"
-"""Query-string prefix of a statement's parameters, as in ClickHouse's own HTTP interface."""
+from pipeline.store.told import PARAMETER, READY, SCHEMA, SQL, Arrow
 
 
 class AnotherRunError(Exception):
@@ -49,8 +46,9 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
     def another_run(_request: Request, error: AnotherRunError) -> Response:
         return problem(409, "Another run's", str(error))
 
-    @app.get("/ready")
+    @app.get("/ready", **READY)
     def ready() -> Response:
+        """Whether all runs, and how far each sink is."""
         reasons = reasons_against(sinks)
         body = {
             "status": "starting" if reasons else "ready",
@@ -71,15 +69,17 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         }
         return JSONResponse(body, status_code=503 if reasons else 200)
 
-    @app.get("/schema", dependencies=[Depends(refuse_another_run)])
+    @app.get("/schema", dependencies=[Depends(refuse_another_run)], **SCHEMA)
     def schema() -> Response:
+        """The run's tables."""
         try:
             return JSONResponse(catalogue.tables())
         except UnavailableError as error:
             return problem(503, "Not yet", str(error))
 
-    @app.post("/sql", dependencies=[Depends(refuse_another_run)])
+    @app.post("/sql", dependencies=[Depends(refuse_another_run)], **SQL)
     async def sql(request: Request) -> Response:
+        """ClickHouse: one SELECT over the run's tables, within limits."""
         body = b""
         async for part in request.stream():
             body += part
@@ -107,7 +107,7 @@ def reasons_against(sinks: Sinks) -> list[str]:
 def _answer(pool: Pool, catalogue: Catalogue, body: bytes, parameters: dict[str, str]) -> Response:
     try:
         text = body.decode()
-        return Response(answer(pool, catalogue.database, catalogue.tables(), text, parameters), media_type=ARROW)
+        return Arrow(answer(pool, catalogue.database, catalogue.tables(), text, parameters))
     except UnicodeDecodeError:
         return problem(400, "Bad SQL", "the SQL is not UTF-8")
     except UnavailableError as error:

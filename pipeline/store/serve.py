@@ -21,6 +21,7 @@ from typing import Any
 import stamina.instrumentation
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from pipeline import settings as pipeline_settings
 from pipeline.errors import Exit, ListeningError, RefusedError
@@ -94,16 +95,8 @@ def run(settings: Settings) -> int:
         pool.close()
         raise
     sinks = Sinks(settings, pool)
-    config = uvicorn.Config(
-        make_app(settings, pool, sinks),
-        # By name: where one were missing, uvicorn would take the slower one and say nothing.
-        http="httptools",
-        loop="uvloop",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
-    )
-    server, ready = Server(config), settings.run_dir / "ready" / "store"
+    server = Server(config_of(make_app(settings, pool, sinks)))
+    ready = settings.run_dir / "ready" / "store"
     # uvicorn raises the signals again that ended it, when it is done: they must not end what follows.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
@@ -121,6 +114,18 @@ def run(settings: Settings) -> int:
         log.error(failure.sentence)
     _end(pool, clean=sinks.join(STOP_SECONDS), code=failure.exit_code if failure else Exit.OK)
     return failure.exit_code if failure else Exit.OK
+
+
+def config_of(app: FastAPI) -> uvicorn.Config:
+    """How the store serves. httptools and uvloop by name: uvicorn would take slower ones for them and say nothing."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
 
 
 def _begin(settings: Settings, pool: Pool, sinks: Sinks) -> None:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from deploy.embedded.ports import free_ports
 from pipeline.settings import Settings, load
@@ -14,7 +13,7 @@ from pipeline.store import migrate
 from pipeline.store.app import make_app
 from pipeline.store.client import Pool
 from pipeline.store.records import Reader, Record, Rows
-from pipeline.store.serve import Server
+from pipeline.store.serve import Server, config_of
 from pipeline.store.sinks import Sinks
 from pipeline.store.writer import ClickHouseWriter
 from tests.unit.store.made import Made
@@ -61,7 +60,9 @@ def put(pool: Pool, settings: Settings) -> Put:
 def serving(pool: Pool, settings: Settings) -> Iterator[None]:
     """The store's HTTP over the engine, with sinks that never start."""
     app = make_app(settings, pool, Sinks(settings, pool))
-    server = Server(uvicorn.Config(app, host=settings.store_host, port=settings.store_port, log_config=None))
+    config = config_of(app)
+    config.host, config.port = settings.store_host, settings.store_port
+    server = Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     assert server.listening.wait(20)
