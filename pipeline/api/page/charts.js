@@ -2,10 +2,12 @@
 
 import uPlot from "/page/vendor/uPlot.esm.js";
 import { el, setText } from "./dom.js";
-import { clock, dated } from "./format.js";
+import { clock, dated, duration } from "./format.js";
 import { table } from "./table.js";
 
 const ROWS = 30;
+const DECADES = [1, 2, 5].flatMap((n) => Array.from({ length: 10 }, (_, power) => n * 10 ** power)).sort((a, b) => a - b);
+const CLOCKS = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 6 * 3600, ...[1, 2, 5, 10, 50, 100, 500].map((n) => n * 86400)];
 const FONT = '11px "Helvetica Neue", "Liberation Sans", Arial, sans-serif';
 
 const probe = el("span", { hidden: true });
@@ -58,7 +60,7 @@ export function chart(host, { label, series, text, stacked = false, height = 150
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, size: 24, space: 76, grid: { show: false }, values: (_, splits) => splits.map((t) => tick(t)) },
-        { ...axis, size: 54, space: 34, grid, values: (_, splits) => splits.map((v) => text(v)) },
+        { ...axis, size: 54, space: 34, grid, incrs: text === duration ? CLOCKS : DECADES, values: (_, splits) => splits.map((v) => text(v)) },
       ],
       series: [{}, ...order.map((i) => ({
         label: series[i].label,

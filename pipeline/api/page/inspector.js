@@ -117,6 +117,7 @@ export function inspector({ onEvent, onArtist }) {
       where.replaceChildren(el("p", { class: "empty wrong" }, `The duplicates can't be had just now: ${error.message}.`));
       next = null;
     }
+    byId("pager").hidden = cursors.length < 2 && !next;
     byId("previous").disabled = cursors.length < 2;
     byId("next").disabled = !next;
     return undefined;

@@ -12,6 +12,7 @@ import { follow } from "./stream.js";
 
 const STAGES = ["classify", "count", "rank", "sink"];
 const REFRESH_MS = 5000;
+const OLD_SECONDS = 5;
 
 const artist = story({
   onPin: (id) => link.write({ artist: id }),
@@ -71,6 +72,14 @@ function header(state) {
   setText(byId("rate"), rate(state.rates.records_per_second));
 }
 
+/** What is not as it should be, in sentences; empty where all is well. */
+function unwell(state) {
+  const said = state.ready ? [] : [`The run is not ready: ${state.reasons.join("; ") || "it does not say why"}.`];
+  const age = state.age_seconds?.clickhouse ?? 0;
+  if (age > OLD_SECONDS) said.push(`ClickHouse is busy: its figures are ${duration(age)} old.`);
+  return said.join(" ");
+}
+
 let away = false;
 let duplicates = null;
 let refreshed = 0;
@@ -87,7 +96,7 @@ follow({
     if (away) announce("The store answers again.");
     away = false;
     document.body.classList.remove("away");
-    banner("waiting", state.ready ? "" : `The run is not ready: ${state.reasons.join("; ") || "it does not say why"}.`);
+    banner("waiting", unwell(state));
     header(state);
     list.update(state);
     panels(state);

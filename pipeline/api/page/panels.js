@@ -1,7 +1,7 @@
 /** What the state says beside the list: outcomes, duplicates, the dead-letter queue, partitions. */
 
 import { byId, el, setText } from "./dom.js";
-import { count, dated, duration, ms, plural } from "./format.js";
+import { DASH, count, dated, duration, ms, plural } from "./format.js";
 import { barred, bars, table } from "./table.js";
 
 export const OUTCOMES = [
@@ -64,6 +64,6 @@ function partitions(state) {
     ["Partition", "Records", "Accepted", "Duplicates", "Lag", "Watermark", "Behind the first"],
     all.map((one) => [
       String(one.partition), barred(count(one.records), one.records / most), count(one.accepted), count(one.duplicates),
-      count(one.lag), dated(one.watermark), one.watermark ? duration((behind - ms(one.watermark)) / 1000) : "unknown",
+      count(one.lag), dated(one.watermark), one.watermark ? duration((behind - ms(one.watermark)) / 1000) : DASH,
     ])), all);
 }

@@ -84,13 +84,15 @@ export function ranking({ onList, onLook, onChoose }) {
       : instant === null ? `Now: ${length(list.window_seconds)}, ${when}`
       : `As it was at ${dated(instant)} UTC: ${length(list.window_seconds)}, ${when}`);
     byId("ranking").classList.toggle("past", instant !== null);
-    say(byId("race-empty"), list.rows.length ? "" : nothing(instant));
+    if (byId("race-empty").hidden !== list.rows.length > 0) byId("race-empty").replaceChildren(...nothing(instant));
+    byId("race-empty").hidden = list.rows.length > 0;
     say(byId("note"), list.note ? `${list.note[0].toUpperCase()}${list.note.slice(1)}.` : "");
   }
 
   function nothing(instant) {
-    if (instant !== null || state.watermark) return "No play counts in this window.";
-    return `Nobody has played anything yet. Send something: listening scenario run album-release --speed 60 --run ${state.run}`;
+    if (instant !== null || state.watermark) return ["No play counts in this window."];
+    return ["Nobody has played anything yet. Let something happen: ",
+      el("code", {}, `listening scenario run album-release --speed 60 --run ${state.run}`)];
   }
 
   function offer(current) {

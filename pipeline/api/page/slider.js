@@ -21,6 +21,7 @@ export function slider(onMove) {
 
   function place() {
     range.disabled = first === null;
+    byId("slider").hidden = first === null;
     if (first === null) return;
     range.min = first;
     range.max = Math.max(first, last - (last - first) % STEP_MS);

@@ -16,9 +16,9 @@ export function story({ onPin }) {
   let asked = -Infinity;
   const plays = chart(byId("artist-chart"), {
     label: "Plays of the artist",
-    series: [{ label: "plays", colour: "accent", fill: "bar" }],
+    series: [{ label: "plays a step", colour: "accent", fill: "bar" }],
     text: count,
-    height: 190,
+    height: 225,
     span: "minutes",
     band: () => (list?.end ? [ms(list.start), ms(list.end)] : null),
   });
@@ -65,6 +65,7 @@ export function story({ onPin }) {
       const told = await ask(`/v1/artists/${id}/timeline`, whole(first, list.watermark));
       if (id !== artist) return;
       setText(byId("artist-title"), told.name ?? `artist ${id}`);
+      byId("artist-chart").hidden = false;
       plays.show(told.points.map((point) => ms(point.start)), [told.points.map((point) => point.plays)]);
       say(byId("artist-note"), [`A step is ${told.step_seconds} s; the window that is ranked is shaded.`, told.note].filter(Boolean).join(" "));
     } catch (error) {
