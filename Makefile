@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up drills drill-store-away bench bench-merge lock clean
+.PHONY: help setup demo test lint up drills drill-store-away bench bench-merge pictures lock clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -42,6 +42,9 @@ bench: setup  ## ours and the peers on one topic, and every figure of speed; abo
 
 bench-merge: setup  ## 20 sorted files of a million rows each into one: memory, speed, completeness
 	@$(BIN)/python -m pytest tests/benchmarks/test_merge.py -m drill -s
+
+pictures: setup  # maintainers: docs/pictures/ from a run of its own, about two minutes
+	@$(BIN)/python -m tests.browser.pictures
 
 lock:  # maintainers: resolve requirements.lock anew (needs uv)
 	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 --extra dev \

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from deploy.embedded.ports import free_ports
 from pipeline.admin import ensure_topics
 from pipeline.settings import Settings, load
 from producers.produce import produce
 from tests.browser.looked_at import Complaints, Ranked, ranked, records, stored
-from tests.browser.released import ordinary, release
+from tests.browser.released import HOSTILE, ordinary, release, rename
 from tests.end_to_end.processes import Processes, processes, wait_for
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -23,6 +23,7 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+WAIT_MS = 60_000
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 780}
 
@@ -48,6 +49,7 @@ def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=WAIT_MS)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
         yield browser
         browser.close()
@@ -69,12 +71,15 @@ def seen(browser: Browser, broker: str, tmp_path_factory: pytest.TempPathFactory
             running.wait_until_ready(name, process)
         page, complaints = browser.new_page(viewport=DESKTOP), Complaints()
         complaints.of(page)
+        page.set_default_timeout(WAIT_MS)
         page.goto(settings.store_url)
         page.locator("#race-empty").wait_for()
         empty = page.locator("#race-empty").inner_text()
         first = produce(settings, ordinary(), show_progress=False)
         before = _agreed(page, settings, first.published)
         second = release(settings)
+        rename(settings, before[1][1], HOSTILE)
+        wait_for("the new name", lambda: HOSTILE in [name for _, _, name, _ in ranked(page)])
         after = _agreed(page, settings, first.published + second.published)
         page.close()
         assert second.hit_artist_id is not None
@@ -97,6 +102,7 @@ def opened(browser: Browser) -> Iterator[Opened]:
         def opened(url: str, *, clean: bool = True, **context: Any) -> Page:
             made = stack.enter_context(browser.new_context(**({"viewport": DESKTOP} | context)))
             page = made.new_page()
+            page.set_default_timeout(WAIT_MS)
             complaints.expected = not clean
             complaints.of(page)
             page.goto(url)
