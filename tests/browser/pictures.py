@@ -97,7 +97,7 @@ def _terminal(settings: Settings, produced: dict[str, Any]) -> None:
             [sys.executable, "-m", "pipeline.cli", *arguments],
             env=settings_env(settings) | {"FORCE_COLOR": "1", "COLUMNS": str(WIDTH)},
             cwd=ROOT,
-            stdout=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=SECONDS,
             check=True,

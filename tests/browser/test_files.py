@@ -18,7 +18,7 @@ from tests.unit.store.conftest import opened, serving
 
 OWN = sorted(path for path in FOLDER.iterdir() if path.is_file())
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-MOST_BYTES = 68_000
+MOST_BYTES = 70_000
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from pipeline.demo import copied_event
 from tests.browser.conftest import Opened, Seen
 from tests.browser.looked_at import look_back, ranked, rows, told, top
 from tests.end_to_end.processes import wait_for
@@ -45,16 +46,39 @@ def test_another_window_is_that_of_listening_top(seen: Seen, page: Page) -> None
 
 
 def test_an_event_found_by_its_id_has_the_copies_of_listening_story(seen: Seen, page: Page) -> None:
-    first = page.locator("#duplicates tbody button").first
-    event_id = first.inner_text()
-    first.click()
+    event_id = copied_event(seen.settings)
+    page.get_by_label("Event id").fill(event_id)
+    page.keyboard.press("Enter")
     page.locator("#copies tbody tr").first.wait_for()
     copies = told(seen.settings, "story", event_id)
-    assert len(copies) >= 1
+    assert len(copies) > 1
     shown = [(int(row["Partition"]), int(row["Offset"]), row["Outcome"]) for row in rows(page, "copies")]
     assert shown == [(copy["partition"], copy["offset"], copy["outcome"]) for copy in copies]
     for row, copy in zip(rows(page, "copies"), copies, strict=True):
         assert copy["outcome"] != "duplicate" or f"offset {copy['first_offset']}" in row["Why"]
+
+
+def test_what_became_of_a_copy_is_said_in_words(page: Page) -> None:
+    at = "2026-11-26T08:37:30.000Z"
+    copy = {"partition": 0, "offset": 9, "first_offset": 9, "service": "b", "played_at": at, "sent_at": at}
+    first = copy | {"offset": 5, "first_offset": 5, "service": "a", "outcome": "accepted"}
+    again = copy | {"first_offset": 5}
+    later = {"sent_at": "2026-11-26T08:38:53.000Z"}
+    sentences = {
+        "Counted: the first": [copy | {"outcome": "accepted"}],
+        "Counted, but marked: a had reported this listen at offset 5, played 0 s apart": [
+            again | {"outcome": "accepted"},
+            first,
+        ],
+        "Not counted: another service had reported this listen at offset 5": [again | {"outcome": "suspect"}],
+        "Stored, but not counted: it came later": [copy | {"outcome": "late"}],
+        "Dropped: the very record of offset 5 once more": [again | {"outcome": "duplicate"}, first],
+        "Dropped: the client sent offset 5 again, 1 min 23 s after": [again | later | {"outcome": "duplicate"}, first],
+        "Dropped: its id was seen before at offset 5, a play too short": [again | {"outcome": "duplicate"}],
+    }
+    for sentence, copies in sentences.items():
+        said = page.evaluate("(copies) => import('/page/why.js').then(({ why }) => why(copies[0], copies))", copies)
+        assert said.startswith(sentence)
 
 
 def test_an_id_that_is_none_or_unknown_is_answered_in_a_sentence(seen: Seen, opened: Opened) -> None:
@@ -82,6 +106,15 @@ def test_duplicates_are_paged_and_filtered(page: Page) -> None:
     page.get_by_label("Service").fill("nobody")
     page.keyboard.press("Enter")
     expect(page.locator("#duplicates")).to_contain_text("No duplicates of that service and platform")
+
+
+def test_who_skips_to_the_list_goes_on_looking_at_the_same(page: Page) -> None:
+    look_back(page)
+    address = page.url
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#ranking")).to_be_focused()
+    assert page.url == address
 
 
 def test_an_address_holds_what_is_looked_at(seen: Seen, page: Page, opened: Opened) -> None:

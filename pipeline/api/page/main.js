@@ -1,7 +1,7 @@
 /** The live page: one stream of states, shown by its parts; what is asked beside it is asked by the part that shows it. */
 
 import { chart, history } from "./charts.js";
-import { announce, byId, setText } from "./dom.js";
+import { announce, byId, say, setText } from "./dom.js";
 import { clock, count, dated, duration, iso, ms, rate } from "./format.js";
 import { inspector } from "./inspector.js";
 import * as link from "./link.js";
@@ -81,22 +81,26 @@ function unwell(state) {
 }
 
 let away = false;
+let run = null;
 let duplicates = null;
 let refreshed = 0;
 
 function banner(kind, text) {
   const node = byId("banner");
-  node.hidden = !text;
+  // Said once: how long it lasts by now changes every second.
+  if (text && (node.hidden || node.dataset.kind !== kind)) announce(text);
   node.dataset.kind = kind;
-  setText(node, text);
+  say(node, text);
 }
 
 follow({
   onState(state) {
-    if (away) announce("The store answers again.");
+    if (run !== null && run !== state.run) location.reload();
+    run = state.run;
+    banner("waiting", unwell(state));
+    if (away) announce(`The store answers again. ${unwell(state)}`);
     away = false;
     document.body.classList.remove("away");
-    banner("waiting", unwell(state));
     header(state);
     list.update(state);
     panels(state);
@@ -111,8 +115,7 @@ follow({
   onAway(why) {
     away = true;
     document.body.classList.add("away");
-    const run = byId("run").textContent;
-    const remedy = run === "…" ? "" : ` Is it up? listening up --run ${run}`;
+    const remedy = run === null ? "" : ` Is it up? listening up --run ${run}`;
     banner("bad", `No news: ${why}. What is shown may be old; trying again.${remedy}`);
     const ready = byId("ready");
     setText(ready, "away");
@@ -126,5 +129,10 @@ function go() {
   artist.pin(wanted.artist);
   if (wanted.event) dedup.find(wanted.event); else if (byId("event").value) dedup.clear();
 }
+// Not by its address: that names what is looked at.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  byId("ranking").focus();
+});
 addEventListener("hashchange", go);
 go();

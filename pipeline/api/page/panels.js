@@ -9,7 +9,7 @@ export const OUTCOMES = [
   { key: "skipped", label: "skipped", hint: "played too shortly", colour: "skipped" },
   { key: "duplicates", label: "duplicates", hint: "dropped", colour: "duplicates" },
   { key: "late", label: "late", hint: "stored, not counted", colour: "late" },
-  { key: "suspect", label: "suspect", hint: "another service's report", colour: "suspect" },
+  { key: "suspect", label: "suspect", hint: "another service's report, left out", colour: "suspect" },
   { key: "invalid", label: "invalid", hint: "refused", colour: "invalid" },
 ];
 const KINDS = {

@@ -35,12 +35,15 @@ export function follow({ onState, onAway }) {
     source = null;
   }
 
+  /** The stream's error says nothing of why, a refusal of the state does; where the state comes, that is news, too. */
   async function again() {
     close();
     timer = setTimeout(open, WAITS_MS[Math.min(failed++, WAITS_MS.length - 1)]);
-    // The stream's error says nothing of why; a refusal of the state does.
-    const why = await ask("/v1/state").then(() => null, (error) => error.message);
-    if (why !== null && failed) onAway(why);
+    try {
+      onState(await ask("/v1/state"));
+    } catch (error) {
+      if (failed) onAway(error.message);
+    }
   }
 
   let hidden = 0;

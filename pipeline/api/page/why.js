@@ -1,21 +1,24 @@
 /** What became of a copy and why, in words. Pure. */
 
-import { duration, ms } from "./format.js";
+import { duration, ms, plural } from "./format.js";
 
 const apart = (a, b) => duration(Math.abs(ms(a) - ms(b)) / 1000);
+
+const repeats = (copy) => copy.first_offset !== copy.offset;
 
 /** `copies`: all of them, in order of the log. */
 export function why(copy, copies) {
   const first = copies.find((other) => other.partition === copy.partition && other.offset === copy.first_offset);
+  const report = first
+    ? `${first.service} had reported this listen at offset ${copy.first_offset}, played ${apart(copy.played_at, first.played_at)} apart, under another id.`
+    : `another service had reported this listen at offset ${copy.first_offset}, under another id.`;
   switch (copy.outcome) {
     case "accepted":
-      return "Counted: the first sighting of this play.";
+      return repeats(copy) ? `Counted, but marked: ${report}` : "Counted: the first sighting of this play.";
     case "late":
       return "Stored, but not counted: it came later than the grace allows.";
     case "suspect":
-      return first
-        ? `Marked: ${first.service} had reported this listen at offset ${copy.first_offset}, played ${apart(copy.played_at, first.played_at)} apart, under another id.`
-        : `Marked: another service had reported this listen at offset ${copy.first_offset}, under another id.`;
+      return `Not counted: ${report}`;
     case "duplicate":
       if (!first) return `Dropped: its id was seen before at offset ${copy.first_offset}, a play too short to be counted, so it isn't stored.`;
       if (copy.sent_at === first.sent_at) return `Dropped: the very record of offset ${copy.first_offset} once more, a producer's retry.`;
@@ -27,11 +30,13 @@ export function why(copy, copies) {
 
 /** The whole of it in a sentence. */
 export function summary(copies) {
-  const counted = copies.filter((copy) => copy.outcome === "accepted").length;
-  const dropped = copies.filter((copy) => copy.outcome === "duplicate").length;
-  const marked = copies.filter((copy) => copy.outcome === "suspect").length;
-  const late = copies.filter((copy) => copy.outcome === "late").length;
-  const parts = [[counted, "counted"], [dropped, "dropped as duplicate"], [marked, "marked as another service's report"], [late, "late"]];
+  const parts = [
+    ["counted", (copy) => copy.outcome === "accepted"],
+    ["marked as another service's report", (copy) => copy.outcome === "accepted" && repeats(copy)],
+    ["dropped as duplicate", (copy) => copy.outcome === "duplicate"],
+    ["left out as another service's report", (copy) => copy.outcome === "suspect"],
+    ["late", (copy) => copy.outcome === "late"],
+  ].map(([what, fits]) => [copies.filter(fits).length, what]);
   const said = parts.filter(([n]) => n).map(([n, what]) => `${n} ${what}`).join(", ");
-  return `${copies.length} ${copies.length === 1 ? "copy" : "copies"} in the log: ${said}.`;
+  return `${plural(copies.length, "record")} in the log: ${said}.`;
 }
