@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up drills drill-store-away bench bench-merge pictures lock clean
+.PHONY: help setup demo test lint up drills drill-store-away bench bench-merge pictures lock openapi clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -49,6 +49,9 @@ pictures: setup  # maintainers: docs/pictures/ from a run of its own, about two 
 lock:  # maintainers: resolve requirements.lock anew (needs uv)
 	@printf 'hatchling\neditables\n' | uv pip compile --quiet --universal --python-version 3.11 --extra dev \
 	  --no-header --no-annotate --upgrade --output-file requirements.lock pyproject.toml -
+
+openapi: setup  # maintainers: write docs/openapi/ anew
+	@$(BIN)/python -m pipeline.api.openapi
 
 clean:  ## remove .venv, caches and the data of all runs (stop `listening up` first)
 	@rm -rf .venv .listening .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -53,6 +53,7 @@ class Cache:
         """The one that came last at the end: those in front are the oldest."""
         self._bytes = 0
         self._flights: dict[Hashable, asyncio.Task[Entry]] = {}
+        self._closed = False
 
     @property
     def kept(self) -> tuple[int, int]:
@@ -67,7 +68,7 @@ class Cache:
         age = self._clock() - entry.began
         if age > self.max_age_seconds:
             return None
-        if age * 2 > self.max_age_seconds and key not in self._flights and len(self._flights) < MOST_FLIGHTS:
+        if age * 2 > self.max_age_seconds and key not in self._flights and self._can_begin:
             self._begin(key, entry.question)
         return _told(entry, age)
 
@@ -85,9 +86,20 @@ class Cache:
             if asked - entry.began <= self.max_age_seconds:
                 return _told(entry, max(0.0, asked - entry.began))
 
+    async def close(self, seconds: float) -> None:
+        """Begin nothing more, and wait so long for what is at work: the engine can't be closed under it."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._flights:
+            await asyncio.wait(self._flights.values(), timeout=seconds)
+
+    @property
+    def _can_begin(self) -> bool:
+        return not self._closed and len(self._flights) < MOST_FLIGHTS
+
     def _begin(self, key: Hashable, question: Question) -> "asyncio.Task[Entry]":
-        if len(self._flights) >= MOST_FLIGHTS:
-            raise UnavailableError(f"the store is busy with {MOST_FLIGHTS} other questions: try again in a second")
+        if not self._can_begin:
+            raise UnavailableError("the store is ending, or busy with many other questions: try again in a second")
         task = asyncio.get_running_loop().create_task(self._fly(key, question))
         self._flights[key] = task
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # a refresh has nobody who waits

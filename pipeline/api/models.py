@@ -29,7 +29,7 @@ class Aged(Answer):
     max_age_ms: int = Field(default=0, ge=0, description="what that is at most, ms: LISTENING_API_CACHE_SECONDS")
 
 
-class Place(Answer):
+class RankedArtist(Answer):
     rank: int = Field(ge=1)
     artist_id: int
     name: str | None = Field(description="null where the `artists` topic has none")
@@ -40,7 +40,7 @@ class TopList(Answer):
     """A ranked list of the window [start, end): plays descending, then artist_id ascending."""
 
     run: str
-    rows: list[Place]
+    rows: list[RankedArtist]
     start: Instant | None = Field(description="null where there is no window yet")
     end: Instant | None
     window_seconds: int

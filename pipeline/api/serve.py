@@ -6,12 +6,11 @@
 
 from fastapi import FastAPI
 
-from pipeline.api.cache import Cache
 from pipeline.api.described import describe
 from pipeline.api.live import live_routes
 from pipeline.api.page import serve_page
-from pipeline.api.questions import QUESTIONS, question_routes
-from pipeline.api.stored import Stored
+from pipeline.api.questions import QUESTIONS, Caches, question_routes
+from pipeline.api.shortcut import Shortcut
 from pipeline.settings import Settings
 from pipeline.store.client import Pool
 from pipeline.store.local import Local
@@ -20,9 +19,9 @@ from pipeline.store.sinks import Sinks
 
 def serve_api(app: FastAPI, settings: Settings, pool: Pool, sinks: Sinks) -> None:
     """Add them all."""
-    asked, cache = Local(pool), Cache(settings.api_cache_seconds)
-    app.include_router(question_routes(settings, asked, cache))
-    app.add_middleware(Stored, cache=cache, questions=QUESTIONS)
+    asked, caches = Local(pool), Caches(settings.api_cache_seconds)
+    app.include_router(question_routes(settings, asked, caches))
+    app.add_middleware(Shortcut, caches=(caches.quick, caches.slow), questions=QUESTIONS)
     app.include_router(live_routes(settings, pool, asked, sinks))
     serve_page(app)
     describe(app)

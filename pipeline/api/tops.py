@@ -1,7 +1,7 @@
 """Who leads: the answer of /v1/top-artists."""
 
 from pipeline.api import parameters
-from pipeline.api.models import Place, TopAnswer, instant_or_none
+from pipeline.api.models import RankedArtist, TopAnswer, instant_or_none
 from pipeline.errors import ListeningError
 from pipeline.settings import Settings
 from pipeline.store.ask import Asked
@@ -30,7 +30,7 @@ def top_artists(settings: Settings, asked: Asked, wanted: parameters.TopArtists)
         list_ = top(settings, wanted.k, seconds, wanted.at, asked)
     return TopAnswer(
         run=settings.run,
-        rows=[Place(rank=one.rank, artist_id=one.artist_id, name=one.name, plays=one.plays) for one in list_.rows],
+        rows=[RankedArtist(rank=one.rank, artist_id=one.artist_id, name=one.name, plays=one.plays) for one in list_.rows],
         start=instant_or_none(list_.start_ms) if list_.end_ms else None,
         end=instant_or_none(list_.end_ms),
         window_seconds=whole_panes(settings.rules, seconds) // 1000,

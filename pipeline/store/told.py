@@ -18,7 +18,7 @@ class Arrow(Response):
     media_type = ARROW
 
 
-class Progress(BaseModel):
+class SinkProgress(BaseModel):
     """Of one topic's sink."""
 
     lag: int = Field(description="records of the topic that are not stored yet")
@@ -28,13 +28,13 @@ class Progress(BaseModel):
     next: dict[int, int] = Field(description="next offset to be read, by partition")
 
 
-class Ready(BaseModel):
+class StoreReady(BaseModel):
     status: Literal["ready", "starting"]
     reasons: list[str] = Field(description="why it is not ready")
     run: str
     database: str
     engine: str = Field(description="version; empty while none is open")
-    topics: dict[str, Progress]
+    topics: dict[str, SinkProgress]
 
 
 _HEADER = {
@@ -46,8 +46,8 @@ _HEADER = {
 }
 _SQL = f"One SELECT over the run's tables, at most {LONGEST} bytes; what it may call is in docs/decisions.md."
 READY: dict[str, Any] = {
-    "response_model": Ready,
-    "responses": {503: {"model": Ready, "description": "It is not ready; `reasons` say why."}},
+    "response_model": StoreReady,
+    "responses": {503: {"model": StoreReady, "description": "It is not ready; `reasons` say why."}},
 }
 SCHEMA: dict[str, Any] = {
     "response_model": dict[str, dict[str, str]],

@@ -63,6 +63,7 @@ def _rank(module: ModuleType) -> Measured:
 
 MEASURES = (
     Measure("freshness", "freshness"),
+    Measure("api", "bench_api"),
     Measure("dedup", "bench_dedup", _dedup),
     Measure("rank", "bench_rank", _rank),
     Measure("producer", "flow", lambda module: module.producer()),

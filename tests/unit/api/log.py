@@ -89,6 +89,8 @@ def made_log(seed: int = 5) -> Log:
             rows[-1]["watermark"] = watermark
         log.rows += [row | {"partition": partition} for row in rows]
         log.watermarks[partition] = watermark
+    # A tick at the end: all partitions are equally far then, and their last batches equally new.
+    log.watermarks = dict.fromkeys(log.watermarks, max(log.watermarks.values()))
     return log
 
 
@@ -108,6 +110,13 @@ def records(log: Log, rules: str) -> Iterator[tuple[Reader, Record]]:
                 | {name: outcomes[name] for name in ("accepted", "late", "skipped", "suspect", "invalid")}
                 | {"watermark": watermark}
             )
+        end = log.watermarks[partition]
+        ticks = plays(ROWS // BATCH, [], rules, first=ROWS, ticks=1, watermark=end)
+        yield reader, Record(partition, ROWS // BATCH, *ticks)
+        log.batches.append(
+            dict.fromkeys(("records", "absent", "duplicates", "accepted", "late", "skipped", "suspect", "invalid"), 0)
+            | {"source_partition": partition, "first_offset": ROWS, "last_offset": ROWS, "ticks": 1, "watermark": end}
+        )
         for shard in range(SHARDS):
             found = Counter(
                 (row["event_time"] // PANE * PANE, row["artist_id"])

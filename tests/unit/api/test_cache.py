@@ -262,12 +262,38 @@ def test_too_many_different_questions_at_once_are_refused_and_stored_answers_sti
         held.gate.clear()
         waiting = [asyncio.create_task(cache.answer(n, held)) for n in range(MOST_FLIGHTS)]
         await until(lambda: held.asked > 0)
-        with pytest.raises(UnavailableError, match=r"busy with 64 other questions: try again in a second"):
+        with pytest.raises(UnavailableError, match=r"busy with many other questions: try again in a second"):
             await cache.answer("one more", known)
         clock.now += 0.75
         assert read(await cache.answer("known", known)) == (1, 750)
         held.gate.set()
         assert len(await asyncio.gather(*waiting)) == MOST_FLIGHTS
         assert read(await cache.answer("one more", known))[0] == 2
+
+    run(test())
+
+
+def test_a_closed_cache_waits_for_what_is_at_work_and_begins_nothing() -> None:
+    async def test() -> None:
+        clock = Clock()
+        cache, known, held = Cache(1, clock=clock, threads=1), Counted(), Counted()
+        await cache.answer("known", known)
+        held.gate.clear()
+        at_work = asyncio.create_task(cache.answer("held", held))
+        await until(lambda: held.asked == 1)
+        queued = asyncio.create_task(cache.answer("queued", known))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(cache.close(SECONDS))
+        await asyncio.sleep(0)
+        assert not closing.done()
+        held.gate.set()
+        await closing
+        assert read(await at_work) == (1, 0)
+        assert (await asyncio.gather(queued, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+        clock.now += 0.75
+        assert read(await cache.answer("known", known)) == (1, 750)
+        with pytest.raises(UnavailableError, match="ending"):
+            await cache.answer("new", known)
+        assert known.asked == 1
 
     run(test())

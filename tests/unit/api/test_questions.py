@@ -206,20 +206,20 @@ def test_duplicates_of_a_span_are_those_by_event_time(get: Get, log: Log) -> Non
 def test_pages_are_not_shifted_by_what_comes_meanwhile(get: Get, log: Log, store: tuple[Settings, Pool]) -> None:
     settings, pool = store
     first = get("duplicates", limit=20).json()
-    rows = [play(ROWS, "duplicate", first_offset=0, artist_id=99), play(ROWS + 1, "skipped")]
-    reader = PlaysReader(settings.rules.fingerprint, {0: ROWS})
-    made = plays(ROWS // BATCH, rows, settings.rules.fingerprint, watermark=T0 + 9_000_000)
-    for table, some in reader.read(Record(0, ROWS // BATCH, *made)) or []:
+    rows = [play(ROWS + 1, "duplicate", first_offset=0, artist_id=99), play(ROWS + 2, "skipped")]
+    reader = PlaysReader(settings.rules.fingerprint, {0: ROWS + 1})
+    made = plays(ROWS // BATCH + 1, rows, settings.rules.fingerprint, first=ROWS + 1, watermark=T0 + 9_000_000)
+    for table, some in reader.read(Record(0, ROWS // BATCH + 1, *made)) or []:
         ClickHouseWriter(pool.base, settings.database).write(table, some)
     try:
         second = get("duplicates", limit=500, cursor=first["next"]).json()["rows"]
         places = [(row["partition"], row["offset"]) for row in first["rows"] + second]
         assert places == sorted({*places})
-        assert {(row["partition"], row["offset"]) for row in log.of("duplicate")} | {(0, ROWS)} == {*places}
+        assert {(row["partition"], row["offset"]) for row in log.of("duplicate")} | {(0, ROWS + 1)} == {*places}
     finally:
         for table in ("duplicates", "batches"):
             column = "source_offset" if table == "duplicates" else "first_offset"
-            pool.base.command(f"DELETE FROM {settings.database}.{table} WHERE source_partition = 0 AND {column} >= {ROWS}")
+            pool.base.command(f"DELETE FROM {settings.database}.{table} WHERE source_partition = 0 AND {column} > {ROWS}")
 
 
 def test_the_story_of_a_play_tells_all_its_copies(get: Get, log: Log) -> None:
@@ -247,7 +247,7 @@ def test_of_a_play_that_is_not_stored_is_said_what_it_may_be(get: Get, log: Log)
 
 
 @pytest.mark.parametrize("partition", [None, 0, 2, 9])
-@pytest.mark.parametrize("limit", [4, 500])
+@pytest.mark.parametrize("limit", [2, 500])
 def test_pages_of_batches_hold_each_once_newest_first(get: Get, log: Log, partition: int | None, limit: int) -> None:
     query = {} if partition is None else {"partition": partition}
     found = [row for page in pages(get, "batches", limit=limit, **query) for row in page]

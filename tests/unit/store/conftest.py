@@ -65,10 +65,12 @@ def serving(pool: Pool, settings: Settings) -> Iterator[None]:
     server = Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert server.listening.wait(20)
-    yield
-    server.should_exit = True
-    thread.join(20)
+    try:
+        assert server.listening.wait(20)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(20)
 
 
 @pytest.fixture
