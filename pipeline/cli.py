@@ -19,6 +19,7 @@ from pipeline.commands import (
     replay,
     scenario,
     schemas,
+    storage,
     tick,
 )
 from pipeline.commands.shared import Json, Run, instant, out, print_json, with_broker
@@ -139,6 +140,7 @@ app.command("tick", rich_help_panel=START)(tick.tick)
 app.add_typer(dedup.app, rich_help_panel=EXPLORE)
 app.command("story", rich_help_panel=EXPLORE)(dedup.event)
 app.add_typer(dlq.app, rich_help_panel=EXPLORE)
+app.add_typer(storage.app, rich_help_panel=EXPLORE)
 app.command("doctor", rich_help_panel=CHECK)(doctor.doctor)
 app.add_typer(drill.app, rich_help_panel=CHECK)
 app.add_typer(schemas.app, rich_help_panel=TOOLS)

@@ -24,15 +24,15 @@ Answer = TypeVar("Answer")
 class Bounded:
     """The time for all questions, which begins to run when this is made."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
-        self._ends = time.monotonic() + ALL_SECONDS
+    def __init__(self, bootstrap: str, seconds: float = ALL_SECONDS) -> None:
+        self._bootstrap, self._seconds = bootstrap, seconds
+        self._ends = time.monotonic() + seconds
 
     def left(self) -> float:
         """Seconds left for a question. Raises UnavailableError where none are."""
         left = min(REQUEST_SECONDS, self._ends - time.monotonic())
         if left <= 0:
-            raise UnavailableError(f"the broker at {self._bootstrap} took more than {ALL_SECONDS:.0f} s to answer")
+            raise UnavailableError(f"the broker at {self._bootstrap} took more than {self._seconds:.0f} s to answer")
         return left
 
     def asked(self, what: str, ask: Callable[[float], Answer]) -> Answer:

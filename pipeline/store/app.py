@@ -15,7 +15,7 @@ from pipeline.store.ask import RUN_HEADER
 from pipeline.store.client import Pool
 from pipeline.store.describe import Catalogue
 from pipeline.store.fence import LONGEST
-from pipeline.store.sinks import Sinks
+from pipeline.store.sinks import Sinks, reasons_against
 from pipeline.store.told import PARAMETER, READY, SCHEMA, SQL, Arrow
 
 
@@ -91,17 +91,6 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         return await run_in_threadpool(_answer, pool, catalogue, body, parameters)
 
     return app
-
-
-def reasons_against(sinks: Sinks) -> list[str]:
-    """Why the store is not ready; empty when it is."""
-    if sinks.failure:
-        return [sinks.failure.sentence]
-    if not sinks.progress:
-        return [sinks.waits_for or "the sinks are starting"]
-    waiting = [f"the sink of {kind} has not begun" for kind, p in sinks.progress.items() if not p.consuming.is_set()]
-    troubled = [f"{kind}: {p.trouble}" for kind, p in sinks.progress.items() if p.trouble]
-    return waiting + troubled
 
 
 def _answer(pool: Pool, catalogue: Catalogue, body: bytes, parameters: dict[str, str]) -> Response:

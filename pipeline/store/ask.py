@@ -76,6 +76,25 @@ def schema(settings: Settings) -> dict[str, dict[str, str]]:
     return tables
 
 
+def get(settings: Settings, path: str, parameters: Mapping[str, str | int] | None = None) -> dict[str, Any]:
+    """The document that the API answers under `path`.
+
+    Raises ListeningError with the refusal's sentence, UnavailableError where the store is away or busy.
+    """
+    response = _request(settings, "GET", path, SECONDS, params=dict(parameters or {}))
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        raise UnavailableError(_detail(response))
+    if response.status_code != httpx.codes.OK:
+        raise ListeningError(_detail(response))
+    answer: dict[str, Any] = response.json()
+    if answer.get("run", settings.run) != settings.run:
+        raise ListeningError(
+            f"the store at {settings.store_url} is that of run {answer['run']}: ask with --run {answer['run']}, "
+            f"or start {settings.run} instead"
+        )
+    return answer
+
+
 def _request(settings: Settings, method: str, path: str, seconds: float, **arguments: Any) -> httpx.Response:
     try:
         # trust_env off: a proxy from the environment has no business between us and loopback.

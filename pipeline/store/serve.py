@@ -41,15 +41,21 @@ log = structlog.get_logger()
 
 
 class Server(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and ends streams when it shuts down: they would not end by themselves."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self._app: Any = config.app
         self.listening = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        end_streams: Callable[[], None] = getattr(self._app.state, "end_streams", lambda: None)
+        end_streams()
+        await super().shutdown(sockets)
 
 
 def main() -> int:

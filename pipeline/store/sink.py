@@ -39,6 +39,15 @@ class Progress:
     written: dict[str, int] = field(default_factory=dict)
     """Table → rows inserted, those that replace others included."""
     trouble: str = ""
+    waits_since: float | None = None
+    """When the oldest row was read that is not stored yet, seconds of the monotonic clock."""
+    waited: float = 0.0
+    """How long the oldest row of the last insert had waited when it was committed, seconds."""
+
+    def delay(self, now: float) -> float:
+        """Seconds from reading to committing: of what waits, else of what was committed last."""
+        since = self.waits_since
+        return self.waited if since is None else max(self.waited, now - since)
 
     @property
     def rows(self) -> int:
@@ -119,6 +128,7 @@ class Sink:
         if rows is None:
             self.progress.ignored += 1
         pending.add(record.partition, record.offset + 1, rows or [], time.monotonic())
+        self.progress.waits_since = pending.since
 
     def _flush(self, consumer: TopicConsumer, pending: Pending) -> None:
         paused = False
@@ -141,6 +151,7 @@ class Sink:
             }
         )
         self.progress.next.update(pending.positions)
+        self.progress.waited, self.progress.waits_since = time.monotonic() - (pending.since or 0.0), None
         if paused:
             consumer.assign(self.progress.next)
         self._see_ends(consumer, pending.positions)

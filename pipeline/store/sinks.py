@@ -133,3 +133,14 @@ class Sinks:
         for thread in self._threads:
             thread.join(seconds)
         return not any(thread.is_alive() for thread in self._threads)
+
+
+def reasons_against(sinks: Sinks) -> list[str]:
+    """Why the store is not ready; empty when it is."""
+    if sinks.failure:
+        return [sinks.failure.sentence]
+    if not sinks.progress:
+        return [sinks.waits_for or "the sinks are starting"]
+    waiting = [f"the sink of {kind} has not begun" for kind, p in sinks.progress.items() if not p.consuming.is_set()]
+    troubled = [f"{kind}: {p.trouble}" for kind, p in sinks.progress.items() if p.trouble]
+    return waiting + troubled

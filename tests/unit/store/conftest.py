@@ -44,6 +44,10 @@ def pool(settings: Settings) -> Iterator[Pool]:
 
 @pytest.fixture
 def put(pool: Pool, settings: Settings) -> Put:
+    return putting(pool, settings)
+
+
+def putting(pool: Pool, settings: Settings) -> Put:
     """Sends records of one partition, at offsets from 0, through a reader into the engine."""
     writer = ClickHouseWriter(pool.base, settings.database)
 
