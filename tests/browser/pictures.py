@@ -26,15 +26,15 @@ from pipeline.settings import Settings, load
 from pipeline.verify.verify import verify
 from producers.scenarios.load import load_scenario
 from tests.browser.conftest import CHROMIUM, FLAGS
-from tests.browser.looked_at import records
+from tests.browser.looked_at import ranked, records
 from tests.conftest import settings_env
 from tests.end_to_end.processes import wait_for
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "pictures"
 WINDOW = {"width": 1280, "height": 1090}
-EVENTS, SPEED, SHARE = 300_000, 180, 0.8
-"""The pictures of the page are taken when this share of the events is there."""
+EVENTS, SPEED, SHARE = 300_000, 180, 0.3
+"""The pictures of the page are taken when the lead changes after this share of the events."""
 MOST_BYTES = 250_000
 WIDTH = 104
 SECONDS = 300.0
@@ -75,7 +75,9 @@ def _page(settings: Settings) -> dict[str, Any]:
         page.locator("#race-empty").wait_for()
         command = (sys.executable, "-m", "pipeline.cli", "scenario", "run", str(file), "--speed", str(SPEED), "--json")
         with subprocess.Popen(command, env=settings_env(settings), cwd=ROOT, stdout=subprocess.PIPE, text=True) as producing:
-            wait_for("most of the events", lambda: records(page) >= SHARE * EVENTS, SECONDS)
+            wait_for("some of the events", lambda: records(page) >= SHARE * EVENTS and bool(ranked(page)), SECONDS)
+            leader = ranked(page)[0][1]
+            wait_for("another leader", lambda: ranked(page)[0][1] != leader, SECONDS)
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
                 page.wait_for_timeout(PAINT_MS)

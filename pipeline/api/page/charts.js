@@ -60,7 +60,7 @@ export function chart(host, { label, series, text, stacked = false, height = 150
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, size: 24, space: 76, grid: { show: false }, values: (_, splits) => splits.map((t) => tick(t)) },
-        { ...axis, size: 54, space: 34, grid, incrs: text === duration ? CLOCKS : DECADES, values: (_, splits) => splits.map((v) => text(v)) },
+        { ...axis, size: text === duration ? 68 : 54, space: 34, grid, incrs: text === duration ? CLOCKS : DECADES, values: (_, splits) => splits.map((v) => text(v)) },
       ],
       series: [{}, ...order.map((i) => ({
         label: series[i].label,

@@ -6,7 +6,7 @@ const tenths = new Intl.NumberFormat("en-US", { maximumFractionDigits: 1 });
 export const DASH = "–";
 export const count = (n) => (n === null || n === undefined ? DASH : grouped.format(Math.round(n)));
 export const rate = (n) => (n === null || n === undefined ? DASH : n < 10 ? tenths.format(n) : grouped.format(Math.round(n)));
-export const percent = (share) => `${tenths.format(share * 100)}%`;
+export const percent = (share) => (share > 0 && share < 0.0005 ? "<0.1%" : `${tenths.format(share * 100)}%`);
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
 export const ms = (instant) => (typeof instant === "string" ? Date.parse(instant) : instant);
