@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-SHARE = 0.04
-"""Of the time, at most this much is spent with one question."""
+SHARE = 0.1
+"""Of the time, at most this much is spent with one question, as long as its answers don't get older than"""
+LONGEST_SECONDS = 5.0
 
 
 class Paced(Generic[T]):
-    """Called, it gives the answer and its age in seconds: one that took t seconds stands for t / SHARE at least."""
+    """Called, it gives the answer and its age in seconds: one that took t seconds stands for t / SHARE, or the longest."""
 
     def __init__(self, ask: Callable[[], T], clock: Callable[[], float] = time.monotonic, share: float = SHARE) -> None:
         self._ask, self._clock, self._share = ask, clock, share
@@ -28,5 +29,6 @@ class Paced(Generic[T]):
         if began >= self._again_at:
             self._answer = self._ask()
             self._asked_at = self._clock()
-            self._again_at = began + (self._asked_at - began) / self._share
+            took = self._asked_at - began
+            self._again_at = self._asked_at + min(took / self._share, LONGEST_SECONDS)
         return self._answer, self._clock() - self._asked_at

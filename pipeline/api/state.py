@@ -124,7 +124,8 @@ def _freshness(stored: Stored | None, watermark: int) -> Freshness:
     return Freshness(
         newest_window_end=iso(newest),
         newest_final_end=iso(final),
-        final_behind_seconds=(watermark - final) / 1000 if watermark and final else None,
+        # Lists are looked at after the watermark: they may have gone on by then.
+        final_behind_seconds=max(0, watermark - final) / 1000 if watermark and final else None,
     )
 
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from pipeline.api.look import OVERDUE_SECONDS, Look
-from pipeline.api.paced import Paced
+from pipeline.api.paced import LONGEST_SECONDS, Paced
 from pipeline.api.rates import KEPT, RateOf
 from pipeline.api.totals import COLUMNS
 from pipeline.errors import UnavailableError
@@ -68,23 +68,26 @@ def test_a_look_that_fails_says_why_and_the_next_may_succeed(error: Exception, s
     asyncio.run(asyncio.wait_for(test(), 30))
 
 
-def test_a_question_that_took_long_stands_for_long() -> None:
-    now, asked = [0.0], []
+def test_a_question_that_took_long_stands_for_long_but_not_for_ever() -> None:
+    now, asked, takes = [0.0], [], [0.2, 2.0, 0.0]
 
     def ask() -> int:
         asked.append(now[0])
-        now[0] += 2.0
+        now[0] += takes[len(asked) - 1]
         return len(asked)
 
     paced = Paced(ask, lambda: now[0], share=0.1)
     assert paced() == (1, 0.0)
-    now[0] = 19.9
+    now[0] = 2.1
     answer, age = paced()
-    assert (answer, round(age, 3)) == (1, 17.9)
-    assert paced.stands_seconds == 18
-    now[0] = 20.0
+    assert (answer, round(age, 3)) == (1, 1.9)
+    assert round(paced.stands_seconds, 3) == 2.0
+    now[0] = 2.2
     assert paced() == (2, 0.0)
-    assert asked == [0.0, 20.0]
+    assert paced.stands_seconds == LONGEST_SECONDS  # not twenty
+    now[0] = 4.2 + LONGEST_SECONDS
+    assert paced() == (3, 0.0)
+    assert asked == [0.0, 2.2, 4.2 + LONGEST_SECONDS]
 
 
 def totals(records: int) -> dict[str, int]:
