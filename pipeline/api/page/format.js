@@ -36,6 +36,9 @@ export function duration(seconds) {
 /** The length of a window in words that fit before "to 09:22:40". */
 export const length = (seconds) => (seconds === 3600 ? "the hour" : `the ${duration(seconds)}`);
 
+/** What the API says in passing, as a sentence; empty where it says nothing. */
+export const sentence = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}` : "");
+
 const STEPS = 150;
 const STEP_MS = 10_000;
 

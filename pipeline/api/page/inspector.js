@@ -2,7 +2,7 @@
 
 import { ask } from "./ask.js";
 import { byId, el, setText } from "./dom.js";
-import { dated, day, precise } from "./format.js";
+import { dated, day, precise, sentence } from "./format.js";
 import { table } from "./table.js";
 import { summary, why } from "./why.js";
 
@@ -158,5 +158,3 @@ export function inspector({ onEvent, onArtist }) {
     },
   };
 }
-
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;

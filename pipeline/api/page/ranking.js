@@ -2,7 +2,7 @@
 
 import { ask, newest } from "./ask.js";
 import { announce, byId, el, say, setText } from "./dom.js";
-import { clock, dated, day, duration, iso, length, ms, whole } from "./format.js";
+import { clock, dated, day, duration, iso, length, ms, sentence, whole } from "./format.js";
 import { race } from "./race.js";
 import { slider } from "./slider.js";
 
@@ -86,7 +86,7 @@ export function ranking({ onList, onLook, onChoose }) {
     byId("ranking").classList.toggle("past", instant !== null);
     if (byId("race-empty").hidden !== list.rows.length > 0) byId("race-empty").replaceChildren(...nothing(instant));
     byId("race-empty").hidden = list.rows.length > 0;
-    say(byId("note"), list.note ? `${list.note[0].toUpperCase()}${list.note.slice(1)}.` : "");
+    say(byId("note"), sentence(list.note));
   }
 
   function nothing(instant) {

@@ -3,7 +3,7 @@
 import { ask, newest } from "./ask.js";
 import { chart } from "./charts.js";
 import { byId, say, setText } from "./dom.js";
-import { clock, count, length, ms, plural, whole } from "./format.js";
+import { clock, count, length, ms, plural, sentence, whole } from "./format.js";
 
 const REFRESH_MS = 5000;
 
@@ -67,7 +67,7 @@ export function story({ onPin }) {
       setText(byId("artist-title"), told.name ?? `artist ${id}`);
       byId("artist-chart").hidden = false;
       plays.show(told.points.map((point) => ms(point.start)), [told.points.map((point) => point.plays)]);
-      say(byId("artist-note"), [`A step is ${told.step_seconds} s; the window that is ranked is shaded.`, told.note].filter(Boolean).join(" "));
+      say(byId("artist-note"), [`A step is ${told.step_seconds} s; the window that is ranked is shaded.`, sentence(told.note)].filter(Boolean).join(" "));
     } catch (error) {
       if (id !== artist) return;
       if (error.status === 404) setText(byId("artist-title"), `artist ${id}`);
