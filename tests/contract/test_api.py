@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.drills.front_process import front
 from tests.unit.api.log import made_log, stored
+from tests.unit.api.test_state import told
 from tests.unit.store.conftest import serving
 from tests.unit.store.made import event_id
 
@@ -42,6 +43,7 @@ def lasting(answer: Any) -> Any:
 def answers(folder: Path, **overrides: Any) -> dict[str, tuple[int, Any]]:
     with stored(folder, made_log(), **overrides) as (settings, pool), serving(pool, settings):
         url = settings.store_url
+        told(settings)  # until it has looked at everything
         given = {path: httpx.get(f"{url}/v1/{path}", trust_env=False, timeout=60) for path in ASKED}
     return {path: (answer.status_code, lasting(answer.json())) for path, answer in given.items()}
 

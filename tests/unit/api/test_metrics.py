@@ -62,6 +62,7 @@ def value(found: Samples, name: str, **labels: str) -> float:
 
 
 def test_state_and_the_workers_files_are_one_text(served: Settings) -> None:
+    told(served)  # until the store was looked at
     response = get(served, "/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
     found = samples(response.text)
