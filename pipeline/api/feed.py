@@ -110,8 +110,9 @@ class Feed(Generic[T]):
     async def _make_one(self) -> T:
         try:
             self.makes += 1
+            began = self._clock()
             item = await self._make()
-            self._made = (self._clock(), item)
+            self._made = (began, item)
             return item
         finally:
             self._making = None

@@ -24,7 +24,7 @@ class Look(Generic[T]):
         self._what, self._ask, self._clock = what, ask, clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"look-{what}")
         self._flight: asyncio.Future[T] | None = None
-        self._began = self._answered = 0.0
+        self._began = self._asked_at = 0.0
         self._failure = ""
         self.answer: T | None = None
 
@@ -41,7 +41,7 @@ class Look(Generic[T]):
         if flight.cancelled():
             return
         try:
-            self.answer, self._answered, self._failure = flight.result(), self._clock(), ""
+            self.answer, self._asked_at, self._failure = flight.result(), self._began, ""
         except ListeningError as error:
             self._failure = str(error)
         except Exception as error:  # a defect in a look must not end what shows everything else; it is shown beside it
@@ -60,8 +60,8 @@ class Look(Generic[T]):
 
     @property
     def age_seconds(self) -> float | None:
-        """How old the answer is."""
-        return None if self.answer is None else self._clock() - self._answered
+        """How old the answer is: since when the look began that gave it."""
+        return None if self.answer is None else self._clock() - self._asked_at
 
     def rest(self, clean_up: Callable[[], None]) -> None:
         """Run `clean_up` in the look's thread, after what is under way there."""

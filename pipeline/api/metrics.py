@@ -39,13 +39,13 @@ def _of_state(seen: Seen) -> list[Metric]:
     state = seen.state
     outcomes = {(label,): getattr(state.totals, "duplicates" if label == "duplicate" else label) for label in LABELS}
     stored, windows = seen.stored, state.freshness
+    # A counter that isn't known yet is left out: as 0 it would fall, and climb again to where it was.
+    counted = {(kind.kind,): kind.count for kind in state.duplicates} if stored and not state.duplicates_pending else {}
     needs = {(name,): float(one.ok) for name, one in seen.needs}
     return [
-        _counter("listening_events", "Events by outcome", ["outcome"], outcomes),
-        _counter("listening_ticks", "Ticks", [], {(): state.totals.ticks}),
-        _counter(
-            "listening_copies", "Copies of events by kind", ["kind"], {(one.kind,): one.count for one in state.duplicates}
-        ),
+        _counter("listening_events", "Events by outcome", ["outcome"], outcomes if stored else {}),
+        _counter("listening_ticks", "Ticks", [], {(): state.totals.ticks} if stored else {}),
+        _counter("listening_copies", "Copies of events by kind", ["kind"], counted),
         _counter(
             "listening_dlq_records", "Dead letters by reason", ["reason"], {(r,): n for r, n in state.dlq.reasons.items()}
         ),

@@ -11,7 +11,8 @@ LONGEST_SECONDS = 5.0
 
 
 class Paced(Generic[T]):
-    """Called, it gives the answer and its age in seconds: one that took t seconds stands for t / SHARE, or the longest."""
+    """Called, it gives the answer and its age in seconds, from when it was asked for. One that took t seconds stands for
+    t / SHARE, or the longest."""
 
     def __init__(self, ask: Callable[[], T], clock: Callable[[], float] = time.monotonic, share: float = SHARE) -> None:
         self._ask, self._clock, self._share = ask, clock, share
@@ -28,7 +29,6 @@ class Paced(Generic[T]):
         began = self._clock()
         if began >= self._again_at:
             self._answer = self._ask()
-            self._asked_at = self._clock()
-            took = self._asked_at - began
-            self._again_at = self._asked_at + min(took / self._share, LONGEST_SECONDS)
+            self._asked_at, ended = began, self._clock()
+            self._again_at = ended + min((ended - began) / self._share, LONGEST_SECONDS)
         return self._answer, self._clock() - self._asked_at

@@ -31,9 +31,17 @@ class Counted:
             await self._app(scope, receive, send)
             return
 
+        begun = []
+
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
+                begun.append(True)
                 self._requests.add(scope, message["status"])
             await send(message)
 
-        await self._app(scope, receive, counted)
+        try:
+            await self._app(scope, receive, counted)
+        except Exception:
+            if not begun:  # the guard will answer for it
+                self._requests.add(scope, 500)
+            raise

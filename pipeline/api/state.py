@@ -101,6 +101,8 @@ def _partitions(settings: Settings, stored: Stored | None, lag: dict[int, int]) 
 
 def _top(settings: Settings, told: Told) -> Top:
     found, age = (told.stored.top, told.stored.top_age_seconds) if told.stored else (None, 0.0)
+    old = age + (told.stored_age or 0)
+    stands = told.stored.top_stands_seconds if told.stored else 0
     return Top(
         run=settings.run,
         rows=[
@@ -114,8 +116,8 @@ def _top(settings: Settings, told: Told) -> Top:
         watermark=iso(found.watermark_ms) if found else None,
         source="panes",
         note=found.note if found else "the store has not answered yet",
-        age_ms=round((age + (told.stored_age or 0)) * 1000),
-        max_age_ms=round((settings.api_cache_seconds + (told.stored.top_stands_seconds if told.stored else 0)) * 1000),
+        age_ms=round(old * 1000),
+        max_age_ms=round(max(settings.api_cache_seconds + stands, old) * 1000),
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from pipeline.api.documents import iso
-from pipeline.errors import UnavailableError
+from pipeline.errors import ListeningError
 from pipeline.http.problem import PROBLEM, problem
 from pipeline.settings import Settings
 from pipeline.store.ask import Asked
@@ -67,7 +67,7 @@ def storage_routes(settings: Settings, pool: Pool, asked: Asked) -> APIRouter:
             found = compare(settings, pool, asked, window or settings.window_seconds, _ms(at))
         except NothingFinalError as error:
             return problem(404, "Nothing final", str(error))
-        except UnavailableError as error:
+        except ListeningError as error:
             return problem(503, "Not now", str(error), _AGAIN)
         finally:
             at_work.release()

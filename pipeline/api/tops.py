@@ -9,7 +9,7 @@ from pipeline.store.filtered import filtered_top
 from pipeline.store.queries import Top, newest_final, top, watermarks
 from pipeline.store.window import whole_panes
 
-NONE_YET = "no final list has been published yet"
+NONE_YET = "no final list of a window that ends by then has been published yet"
 
 
 def top_artists(settings: Settings, asked: Asked, wanted: parameters.TopArtists) -> TopAnswer:

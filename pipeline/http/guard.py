@@ -6,6 +6,7 @@ browser. Pure ASGI: answers may be streams without an end.
 
 from typing import Any
 
+import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +26,7 @@ HEADERS = {
 }
 DEFAULTS = {"cache-control": "no-store"}
 """Of answers that don't say otherwise."""
+log = structlog.get_logger()
 
 
 class Guard:
@@ -38,8 +40,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        begun = []
+
         async def fenced(message: Message) -> None:
             if message["type"] == "http.response.start":
+                begun.append(True)
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 headers.update(HEADERS)
                 for name, value in DEFAULTS.items():
@@ -47,12 +52,20 @@ class Guard:
             await send(message)
 
         refusal = self._refusal(dict(scope["headers"]))
-        await (refusal or self._app)(scope, receive, fenced)
+        try:
+            await (refusal or self._app)(scope, receive, fenced)
+        except Exception:
+            if begun:
+                raise
+            log.exception("a request failed", method=scope["method"], path=scope["path"])
+            await problem(500, "Failed", "this is a defect of the server: its log says more")(scope, receive, fenced)
 
     def _refusal(self, headers: dict[bytes, bytes]) -> Any:
         named = headers.get(b"host", b"").decode("latin-1")
         if not is_ours(self._host, named):
             return problem(421, "Misdirected request", "the Host header names another host than this server's")
+        if headers.get(b"sec-fetch-site") == b"cross-site" and headers.get(b"sec-fetch-mode") != b"navigate":
+            return problem(403, "Another site", "a page of another site has no business here")
         origin = headers.get(b"origin")
         if origin is not None and origin.decode("latin-1").partition("://")[2] != named:
             return problem(403, "Another origin", "a page of another origin has no business here")

@@ -1,7 +1,8 @@
 """The store's HTTP: GET /ready, GET /schema, POST /sql, and the schemas folder as a registry (pipeline/registry/http.py)."""
 
+import anyio
+import anyio.to_thread
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from pipeline.api.serve import serve_api
@@ -14,11 +15,14 @@ from pipeline.registry.http import serve_registry
 from pipeline.settings import Settings
 from pipeline.store.answer import answer
 from pipeline.store.ask import RUN_HEADER
-from pipeline.store.client import Pool
+from pipeline.store.client import GUESTS, Pool
 from pipeline.store.describe import Catalogue
 from pipeline.store.fence import LONGEST
 from pipeline.store.sinks import Sinks, reasons_against
 from pipeline.store.told import PARAMETER, READY, SCHEMA, SQL, Arrow
+
+WAITING = 12
+"""User queries that wait for a guest's seat: in threads of their own, so that they keep nobody else from one."""
 
 
 class AnotherRunError(Exception):
@@ -32,13 +36,14 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         serve_registry(app, settings)
     serve_api(app, settings, pool, sinks)
     catalogue = Catalogue(pool, settings.database)
+    seats = anyio.CapacityLimiter(GUESTS + WAITING)
 
     if not is_loopback(settings.store_host):
         app.add_middleware(Authorize, keys=KeyRing(settings.keys_file), scope="read", open_paths=["/v1/health"])
     app.add_middleware(Guard, host=settings.store_host)
     answer_problems(app)
 
-    def refuse_another_run(request: Request) -> None:
+    async def refuse_another_run(request: Request) -> None:
         wanted = request.headers.get(RUN_HEADER, settings.run)
         if wanted != settings.run:
             raise AnotherRunError(
@@ -51,7 +56,7 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         return problem(409, "Another run's", str(error))
 
     @app.get("/ready", **READY)
-    def ready() -> Response:
+    async def ready() -> Response:
         """Whether all runs, and how far each sink is."""
         reasons = reasons_against(sinks)
         body = {
@@ -68,7 +73,7 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
                     "ignored": progress.ignored,
                     "next": progress.next,
                 }
-                for kind, progress in sinks.progress.items()
+                for kind, progress in sinks.progress.copy().items()
             },
         }
         return JSONResponse(body, status_code=503 if reasons else 200)
@@ -78,7 +83,7 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         """The run's tables."""
         try:
             return JSONResponse(catalogue.tables())
-        except UnavailableError as error:
+        except ListeningError as error:
             return problem(503, "Not yet", str(error))
 
     @app.post("/sql", dependencies=[Depends(refuse_another_run)], **SQL)
@@ -92,7 +97,9 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         parameters = {
             name.removeprefix(PARAMETER): value for name, value in request.query_params.items() if name.startswith(PARAMETER)
         }
-        return await run_in_threadpool(_answer, pool, catalogue, body, parameters)
+        if not seats.available_tokens:
+            return problem(503, "Busy", f"{seats.total_tokens:g} queries are at work or wait already: try again later")
+        return await anyio.to_thread.run_sync(_answer, pool, catalogue, body, parameters, limiter=seats)
 
     return app
 

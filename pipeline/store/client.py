@@ -41,7 +41,7 @@ GUEST_SETTINGS = {
 }
 GUESTS = 4
 """User queries that run at once."""
-READERS = 4
+READERS = 5
 """Questions of our own API that run at once, whatever users ask beside it."""
 GUEST_WAIT_SECONDS = 20.0
 CONNECT_SECONDS = 5

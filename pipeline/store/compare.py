@@ -19,6 +19,7 @@ from pipeline.store.ask import Asked
 from pipeline.store.client import Pool
 from pipeline.store.queries import newest_final
 from pipeline.store.refusals import sentence
+from pipeline.store.watermarks import watermarks
 
 Name = Literal["plays", "panes", "published"]
 REPEATED = 5
@@ -93,7 +94,10 @@ def compare(
 
     Raises NothingFinalError where none is final, UnavailableError where the engine is away or busy.
     """
-    final = newest_final(settings, settings.top_k, before_ms, asked)
+    known = watermarks(settings, asked)
+    # Final is what is counted; raw plays have a sink of their own, which may be behind that.
+    stored = min(known.classified, known.counted) - settings.rules.grace_ms
+    final = newest_final(settings, settings.top_k, stored if before_ms is None else min(before_ms, stored), asked)
     if final is None:
         raise NothingFinalError("no window that ends by then is final yet: its watermark must pass its end and the grace")
     pane, k = settings.pane_seconds, settings.top_k

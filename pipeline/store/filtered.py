@@ -1,5 +1,7 @@
 """The top artists among some plays: of a country, of a platform. Panes don't tell them apart, so raw plays are counted."""
 
+from dataclasses import replace
+
 from pipeline.errors import ListeningError
 from pipeline.settings import Settings
 from pipeline.store.ask import Asked, rows
@@ -25,7 +27,8 @@ def filtered_top(
     if k < 1 or window_seconds < 1 or (at_ms is not None and at_ms < 0):
         raise ListeningError("k and the window's length must be at least 1, and the instant not before 1970")
     known = watermarks(settings, asked)
-    window = window_of(settings.rules, known, window_seconds, at_ms)
+    # How far panes are counted says nothing of raw plays.
+    window = window_of(settings.rules, replace(known, counted=known.classified), window_seconds, at_ms)
     given = {"start": window.start_ms, "end": window.end_ms, "k": k}
     wanted = {name: value for name, value in (("country", country), ("platform", platform)) if value is not None}
     where, bounds = _ranges(settings, asked, window)

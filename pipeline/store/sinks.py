@@ -141,6 +141,7 @@ def reasons_against(sinks: Sinks) -> list[str]:
         return [sinks.failure.sentence]
     if not sinks.progress:
         return [sinks.waits_for or "the sinks are starting"]
-    waiting = [f"the sink of {kind} has not begun" for kind, p in sinks.progress.items() if not p.consuming.is_set()]
-    troubled = [f"{kind}: {p.trouble}" for kind, p in sinks.progress.items() if p.trouble]
+    progress = sinks.progress.copy()  # it is being filled, while the store starts
+    waiting = [f"the sink of {kind} has not begun" for kind, p in progress.items() if not p.consuming.is_set()]
+    troubled = [f"{kind}: {p.trouble}" for kind, p in progress.items() if p.trouble]
     return waiting + troubled

@@ -7,6 +7,9 @@ from pipeline.errors import ListeningError
 from pipeline.settings import Settings
 from pipeline.store.ask import Asked, rows
 
+MOST_COPIES = 10_000
+"""Of one event: more are a broken client's, and the first tell all there is to tell."""
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
@@ -29,7 +32,7 @@ class Copy:
 
 def story(settings: Settings, event_id: str | uuid.UUID, asked: Asked = rows) -> list[Copy]:
     """Every stored copy of one event, in the order of the log, and other services' reports of its listen; empty where it is
-    unknown.
+    unknown. Of more than MOST_COPIES the first so many.
 
     A first sighting that was skipped (played too shortly) is not stored, only its duplicates are: their first_offset
     says where it lies. Raises ListeningError where the id is no UUID, UnavailableError without a store.
@@ -66,9 +69,11 @@ def _copies(settings: Settings, asked: Asked, plays: str, duplicates: str, param
         f"""
         SELECT source_partition, source_offset, outcome, ifNull(suspect_of, source_offset) AS first_offset, {common}
         FROM plays FINAL WHERE {plays}
+        ORDER BY source_partition, source_offset LIMIT {MOST_COPIES}
         UNION ALL
         SELECT source_partition, source_offset, 'duplicate' AS outcome, first_offset, {common}
         FROM duplicates FINAL WHERE {duplicates}
+        ORDER BY source_partition, source_offset LIMIT {MOST_COPIES}
         """,
         parameters,
     )

@@ -8,6 +8,11 @@ export class Refusal extends Error {
   }
 }
 
+/** JSON as an object, ids as text where a number would be rounded: they have up to 19 digits. */
+export function parse(text) {
+  return JSON.parse(text.replace(/("(?:artist|user|track)_id":)(\d{16,})/g, '$1"$2"'));
+}
+
 /** The answer as an object; parameters that are null, undefined or empty are left out. Throws Refusal, or AbortError. */
 export async function ask(path, parameters = {}, signal = undefined) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
@@ -20,7 +25,7 @@ export async function ask(path, parameters = {}, signal = undefined) {
     throw new Refusal(0, "the store does not answer");
   }
   let body = null;
-  try { body = await response.json(); } catch (error) { if (error.name === "AbortError") throw error; }
+  try { body = parse(await response.text()); } catch (error) { if (error.name === "AbortError") throw error; }
   if (!response.ok) throw new Refusal(response.status, body?.detail || `HTTP ${response.status}`);
   if (body === null) throw new Refusal(response.status, "the answer is no JSON: does the store run there?");
   return body;

@@ -9,7 +9,9 @@ export function read() {
   const zoned = found.at && (/(Z|[+-]\d\d:?\d\d)$/i.test(found.at) ? found.at : `${found.at}Z`);
   const at = found.at === null ? NaN : Date.parse(zoned);
   const whole = (text) => (/^\d{1,16}$/.test(text ?? "") && Number.isSafeInteger(Number(text)) ? Number(text) : null);
-  return { at: Number.isNaN(at) ? null : at, window: whole(found.window) || null, artist: whole(found.artist), event: found.event };
+  // As ask.js has them: text where a number would be rounded.
+  const id = (text) => (/^[1-9]\d{15,18}$/.test(text ?? "") ? text : whole(text));
+  return { at: Number.isNaN(at) ? null : at, window: whole(found.window) || null, artist: id(found.artist), event: found.event };
 }
 
 /** Change some of it, without a step in the browser's history. */

@@ -1,6 +1,6 @@
 /** The run's state as it changes, about once a second: server-sent events, opened again for as long as somebody looks. */
 
-import { ask } from "./ask.js";
+import { ask, parse } from "./ask.js";
 
 const SILENT_MS = 10_000;
 const HIDDEN_MS = 60_000;
@@ -18,7 +18,7 @@ export function follow({ onState, onAway }) {
     source.addEventListener("state", (event) => {
       failed = 0;
       expect();
-      onState(JSON.parse(event.data));
+      onState(parse(event.data));
     });
     source.addEventListener("error", again);
     expect();

@@ -14,12 +14,13 @@ class Ground:
     """A feed of the numbers 1, 2, …, whose clock stands until it is moved and whose producer sleeps until it is woken."""
 
     def __init__(self, share: float = 1.0) -> None:
-        self.now, self.made, self.rested, self.fails = 100.0, 0, 0, False
+        self.now, self.made, self.rested, self.fails, self.takes = 100.0, 0, 0, False, 0.0
         self.wake, self.asleep = asyncio.Event(), asyncio.Event()
         self.feed: Feed[int] = Feed(self._make, self._rest, share, lambda: self.now, self._sleep)
 
     async def _make(self) -> int:
         await asyncio.sleep(0)
+        self.now += self.takes
         self.made += 1
         if self.fails:
             raise ValueError("a defect")
@@ -74,6 +75,19 @@ def test_what_was_made_is_shared_up_to_its_age(later: float, expected: int) -> N
         await ground.feed.current()
         ground.now += later
         assert await ground.feed.current() == expected
+
+    run(test)
+
+
+def test_the_time_that_a_making_took_counts_to_its_age() -> None:
+    async def test() -> None:
+        ground = Ground(share=1.0)
+        ground.takes = 0.75
+        await ground.feed.current()
+        ground.now += 0.25
+        assert await ground.feed.current() == 1
+        ground.now += 0.25
+        assert await ground.feed.current() == 2
 
     run(test)
 

@@ -3,17 +3,22 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from pipeline.errors import RefusedError
 from pipeline.settings import Settings
-from pipeline.store.client import GUEST_SETTINGS, Pool
+from pipeline.store import app
+from pipeline.store.client import GUEST_SETTINGS, GUESTS, Pool
 from pipeline.store.tables import rows_of
 from pipeline.store.writer import ClickHouseWriter
 from tests.conftest import settings_env
+from tests.unit.store.conftest import serving
 
 SECONDS = 120
 ENDLESS = "SELECT count() FROM numbers(100000) AS a, numbers(100000) AS b, numbers(100000) AS c"
@@ -134,3 +139,23 @@ def test_a_result_that_is_too_large_is_refused_and_the_engine_lives_on(pool: Poo
         guest.query("SELECT groupArray(number) FROM numbers(1000000000)")
     with pool.guest() as guest:
         assert guest.query("SELECT 1").result_rows == [(1,)]
+
+
+def test_more_queries_than_may_wait_are_refused_at_once_and_keep_nobody_else_waiting(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "GUESTS", 1)
+    monkeypatch.setattr(app, "WAITING", 0)
+
+    def asked(url: str) -> int:
+        return httpx.post(url, content="SELECT 1", timeout=60, trust_env=False).status_code
+
+    with serving(pool, settings), ThreadPoolExecutor(3) as threads:
+        with ExitStack() as seats:
+            for _ in range(GUESTS):
+                seats.enter_context(pool.guest())
+            sent = [threads.submit(asked, f"{settings.store_url}/sql") for _ in range(3)]
+            refused = [done.result() for _, done in zip(range(2), as_completed(sent, timeout=60), strict=False)]
+            assert refused == [503, 503]
+            assert httpx.get(f"{settings.store_url}/", timeout=60, trust_env=False).status_code == 200
+        assert sorted(one.result() for one in sent) == [200, 503, 503]

@@ -76,6 +76,17 @@ def test_raw_plays_panes_and_published_lists_agree_and_say_what_they_read(
     assert all(way.bytes_on_disk > 0 and way.milliseconds > 0 and way.bytes_read > 0 for way in found.ways)
 
 
+def test_what_is_counted_before_its_plays_are_stored_is_not_compared_yet(put: Put, short: Settings, pool: Pool) -> None:
+    """The tables have a sink each: of one of these plays the panes and the list are stored already, the play is not."""
+    rules, late = short.rules.fingerprint, T0 + 200_000
+    put(CountsReader(rules), 0, [counts(0, [(T0, 1, 1)], counted=1, watermark=late, rules=rules)])
+    put(TopsReader(), 0, [top(T0 + 10_000, 0, [(1, 1)], final=True, counted=1, k=3)])
+    with pytest.raises(NothingFinalError):
+        compared(short, pool)
+    put(PlaysReader(rules), 0, [plays(0, [play(0, event_time=T0, artist_id=1)], rules, watermark=late)])
+    assert (compared(short, pool).end_ms, compared(short, pool).difference) == (T0 + 10_000, "")
+
+
 @pytest.mark.usefixtures("listed")
 def test_a_list_that_is_wrong_is_found_out(put: Put, short: Settings, pool: Pool) -> None:
     wrong = load(**(short.model_dump() | {"top_k": 1}))
