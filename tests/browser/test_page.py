@@ -81,6 +81,14 @@ def test_what_became_of_a_copy_is_said_in_words(page: Page) -> None:
         assert said.startswith(sentence)
 
 
+def test_ids_beyond_what_a_number_holds_stay_whole(page: Page) -> None:
+    answer = '{"rows":[{"artist_id":9223372036854775807,"plays":3},{"artist_id":42,"user_id":1000000000000001}]}'
+    rows = page.evaluate("(text) => import('/page/ask.js').then(({ parse }) => parse(text).rows)", answer)
+    assert rows == [{"artist_id": "9223372036854775807", "plays": 3}, {"artist_id": 42, "user_id": "1000000000000001"}]
+    page.evaluate("location.hash = '#artist=9223372036854775807'")
+    assert page.evaluate("import('/page/link.js').then(({ read }) => read().artist)") == "9223372036854775807"
+
+
 def test_an_id_that_is_none_or_unknown_is_answered_in_a_sentence(seen: Seen, opened: Opened) -> None:
     page = opened(seen.settings.store_url, clean=False)
     page.get_by_label("Event id").fill("nothing")
