@@ -90,13 +90,15 @@ class KafkaPublisher:
     def publish(self, events: Sequence[PlaybackEvent]) -> Delivery:
         """Hand them over; returns at once. At least one event. What the producer doesn't take is FAILED."""
         assert self._loop is not None
+        # All or none: a delivery of which some were never handed over would never be done.
+        rows = [(encode(event, self._schema_id), key_of(event.user_id)) for event in events]
         delivery = Delivery(len(events), self._loop.create_future())
         self._under_way[delivery] = None
         self.in_flight += delivery.count
-        produce, topic, schema_id = self._producer.produce, self._topic.name, self._schema_id
-        for row, event in enumerate(events):
+        produce, topic = self._producer.produce, self._topic.name
+        for row, (value, key) in enumerate(rows):
             try:
-                produce(topic, encode(event, schema_id), key_of(event.user_id), -1, partial(self._take_in, delivery, row))
+                produce(topic, value, key, -1, partial(self._take_in, delivery, row))
             except (BufferError, KafkaException):
                 delivery.status[row] = Status.FAILED
                 delivery.unsent += 1
