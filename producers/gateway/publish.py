@@ -6,7 +6,8 @@ publish (loop) ─► librdkafka ─► delivery callbacks (thread) ─► one c
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -78,6 +79,7 @@ class KafkaPublisher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._answered: deque[Delivery] = deque()
         self._under_way: dict[Delivery, None] = {}
+        self._admitted: set[asyncio.Future[None]] = set()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="kafka", daemon=True)
         self.in_flight = 0
@@ -106,9 +108,20 @@ class KafkaPublisher:
             self._settle([delivery])
         return delivery
 
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """A call that will publish, until it has ended; `settled` waits for it from here on, not only from `publish`."""
+        ended = asyncio.get_running_loop().create_future()
+        self._admitted.add(ended)
+        try:
+            yield
+        finally:
+            self._admitted.discard(ended)
+            ended.set_result(None)
+
     async def settled(self, seconds: float) -> bool:
-        """Wait until all that is under way by now is answered; False where some isn't after so many seconds."""
-        waiting = [delivery.done for delivery in self._under_way]
+        """Wait until all that is admitted or under way by now is answered; False where some isn't after so many seconds."""
+        waiting = [*self._admitted, *(delivery.done for delivery in self._under_way)]
         if not waiting:
             return True
         _, pending = await asyncio.wait(waiting, timeout=seconds)
