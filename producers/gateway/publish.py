@@ -77,6 +77,7 @@ class KafkaPublisher:
             },
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._died: asyncio.Future[None]
         self._answered: deque[Delivery] = deque()
         self._under_way: dict[Delivery, None] = {}
         self._admitted: set[asyncio.Future[None]] = set()
@@ -85,9 +86,12 @@ class KafkaPublisher:
         self.in_flight = 0
         """Events that Kafka has not answered for."""
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def start(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[None]":
+        """Begin to serve. What it gives is done only where that ended by an error, and raises it: of such a producer
+        nothing can be sent any more (librdkafka's fatal errors come out of its poll, and nowhere else)."""
+        self._loop, self._died = loop, loop.create_future()
         self._thread.start()
+        return self._died
 
     def publish(self, events: Sequence[PlaybackEvent]) -> Delivery:
         """Hand them over; returns at once. At least one event. What the producer doesn't take is FAILED."""
@@ -145,13 +149,22 @@ class KafkaPublisher:
 
     def close(self, seconds: float) -> int:
         """Wait so long for what is under way, then stop the thread; how many events stay unanswered."""
-        left = int(self._producer.flush(seconds))
+        try:
+            left = int(self._producer.flush(seconds))
+        except KafkaException:  # fatal: nothing of what is left will be sent
+            left = len(self._producer)
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(2 * POLL_SECONDS + 1)
         return left
 
     def _serve(self) -> None:
+        try:
+            self._poll()
+        except BaseException as error:
+            self._in_loop(partial(self._died.set_exception, error))
+
+    def _poll(self) -> None:
         while not self._stopped.is_set():
             self._producer.poll(POLL_SECONDS)
             if self._answered:
