@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import ListeningError, RefusedError, UnavailableError
 
 PATIENCE_SECONDS = 15.0
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x4C47_5753
 """SQLite's application_id: LGWS."""
 SCHEMA = """
@@ -102,6 +102,10 @@ class Database:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def damaged(self, error: Exception) -> RefusedError:
+        """The sentence for a file that doesn't hold what was written."""
+        return RefusedError(f"{self._path} is damaged ({error}): {_REMEDY}")
 
     def _prepare(self) -> None:
         """Looks twice whose it is: before anything is changed in it, and when nobody else can make it any more."""
