@@ -1,6 +1,6 @@
 """The gateway process, from start to end.
 
-1. refuse what can't be: open beyond this machine, a port that is taken, a schema that isn't registered
+1. refuse what can't be: answers forgotten before ids, open beyond this machine, a taken port, a schema nobody registered
 2. look whether Kafka is there, serve, write the ready file
 3. beside it: look at Kafka, tick each pane, purge old answers
 4. a signal: take no more calls, finish those in flight, tick, flush, end with 0
@@ -23,7 +23,7 @@ import uvicorn
 from confluent_kafka import KafkaException
 from fastapi import FastAPI
 
-from pipeline.errors import ListeningError, UnavailableError
+from pipeline.errors import ListeningError, SettingsError, UnavailableError
 from pipeline.http.authorize import refuse_open
 from pipeline.http.process import bound, log_to_stderr
 from pipeline.settings import Settings
@@ -55,6 +55,7 @@ class Server(uvicorn.Server):
 
 def serve(settings: Settings, *, as_json: bool) -> None:
     """Until a signal comes. Raises ListeningError where it can't begin or go on."""
+    refuse_short_memory(settings)
     refuse_open("the gateway", "LISTENING_GATEWAY_HOST", settings.gateway_host, settings.keys_file, "publish")
     listener = bound("the gateway", settings.gateway_host, settings.gateway_port, "give another --port")
     _configure_logs()
@@ -103,6 +104,17 @@ def serve(settings: Settings, *, as_json: bool) -> None:
         parts.close()
     if failures:
         raise failures[0]
+
+
+def refuse_short_memory(settings: Settings) -> None:
+    """Raise SettingsError where an answer would be forgotten while the ids of its events still count as seen: under the
+    same Idempotency-Key another call would get the same ids, and its events would be dropped as copies."""
+    remembered = settings.horizon_seconds + settings.max_ahead_seconds
+    if settings.gateway_keep_seconds < remembered:
+        raise SettingsError(
+            f"LISTENING_GATEWAY_KEEP_SECONDS is {settings.gateway_keep_seconds}, and ids are remembered for "
+            f"LISTENING_HORIZON_SECONDS + LISTENING_MAX_AHEAD_SECONDS = {remembered}: set it to that or more"
+        )
 
 
 @contextlib.asynccontextmanager

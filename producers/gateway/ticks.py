@@ -49,10 +49,16 @@ class GatewayTicks:
         Raises KafkaException where its producer can't go on.
         """
         while True:
-            end = (now_ms() // self._pane_ms + 1) * self._pane_ms
-            while (left := end - now_ms()) > 0:
-                await asyncio.sleep(left / 1000)
+            now = now_ms()
+            end = self._end_of_pane(now)
+            while end > now:
+                await asyncio.sleep((end - now) / 1000)
+                now = now_ms()
+                end = min(end, self._end_of_pane(now))  # a clock that went back: nobody waits until it has caught up
             await self.tick(end)
+
+    def _end_of_pane(self, now: int) -> int:
+        return (now // self._pane_ms + 1) * self._pane_ms
 
     async def tick(self, clock: int) -> None:
         """Write a tick of this instant, behind all events that are under way."""
