@@ -1,4 +1,4 @@
-"""The gateway's HTTP: POST /v1/plays, GET /v1/health, GET /v1/ready, GET /metrics.
+"""The gateway's HTTP: POST /v1/plays, GET /v1/health, GET /v1/ready, GET /metrics, GET /openapi.json.
 
 Audited ─► Guard (Host, Origin) ─► POST /v1/plays: key ─► media type ─► Idempotency-Key ─► body ─► Calls
 """
@@ -40,6 +40,7 @@ def make_app(parts: Parts, lifespan: Lifespan | None = None) -> FastAPI:
     app = FastAPI(
         title="listening gateway",
         version=VERSION,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -100,6 +101,12 @@ def make_app(parts: Parts, lifespan: Lifespan | None = None) -> FastAPI:
             key_of_call(parts.keys, request.headers)
         text = parts.metrics.text(parts.breaker, parts.publisher.in_flight, parts.audit.dropped)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def document(request: Request) -> Response:
+        if guarded:
+            key_of_call(parts.keys, request.headers)
+        return JSONResponse(app.openapi())
 
     describe(app)
     return app

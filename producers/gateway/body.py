@@ -70,9 +70,11 @@ def _read(body: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BodyError(f"the name {shown(twice)!r} stands twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise BodyError(f"the name {shown(name)!r} stands twice in one object")
+            seen.add(name)
     return found
 
 

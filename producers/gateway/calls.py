@@ -73,16 +73,16 @@ class Calls:
         held = Held(
             self._state, key.id, idempotency_key, hashlib.sha256(body).digest(), self._settings.gateway_lease_seconds
         )
-        stored = await held.begin()
-        if stored is not None:
-            return Answer(stored.status, stored.body, replayed=True)
         try:
-            answer = await self._published(key, checked, held)
+            stored = await held.begin()
+            if stored is not None:
+                return Answer(stored.status, stored.body, replayed=True)
+            return await held.finish(await self._published(key, checked, held))
         except BaseException:
+            # Whatever was not finished may be begun again; where another one has the call, this changes nothing.
             with suppress(ListeningError):  # the lease ends by itself
                 await held.release()
             raise
-        return await held.finish(answer)
 
     def _checked(self, key: Key, idempotency_key: str | None, body: bytes) -> Checked:
         try:
@@ -117,16 +117,17 @@ class Calls:
         """Steps 3 and 4."""
         events = len(checked.events)
         ticket = self._admit(events)
-        try:
+        with self._publisher.admitted():
             try:
-                verdict = await self._charge(key, events + len(checked.refused))
-            finally:
-                self._admitted -= events
-            delivery = self._publisher.publish(list(checked.events.values()))
-            await self._answered(delivery, held)
-        except BaseException:
-            self._breaker.dropped(ticket)
-            raise
+                try:
+                    verdict = await self._charge(key, events + len(checked.refused))
+                finally:
+                    self._admitted -= events
+                delivery = self._publisher.publish(list(checked.events.values()))
+                await self._answered(delivery, held)
+            except BaseException:
+                self._breaker.dropped(ticket)
+                raise
         self._judge(checked, delivery, ticket)
         return Answer(202, accepted(self._settings.run, checked, delivery), verdict=verdict)
 

@@ -17,6 +17,8 @@ HEAD_BYTES = 16 << 10
 """Request line and headers."""
 CONNECTIONS = 500
 """At once; half of the files that a process usually may have open."""
+PIPELINED = 8
+"""Calls that may wait behind the one that is answered; who sends more without reading is cut off."""
 OVERHEAD = 8
 """What chunked coding may make of a body, and what may follow a refused one: beyond, the connection is closed."""
 
@@ -50,6 +52,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._part: Literal["head", "body", "between"] = "head"
         self._head_bytes = self._bytes = 0
         self._refused = False
+        self._shared = False
+        """What was read last holds the end of a call, too."""
 
     def tell(self, status: int, detail: str) -> None:
         raise NotImplementedError
@@ -73,11 +77,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         if self._refused or self.transport.is_closing():
             return
+        self._shared = False
         super().data_received(data)
         if self._refused or self.transport.is_closing():
             return
         if self._part == "head":
-            self._head_bytes += len(data)
+            # Where this head begins behind another call's end only the parser knows; what it has not told yet counts next.
+            self._head_bytes += self._told_bytes if self._shared else len(data)
         if self._head_bytes > HEAD_BYTES:
             self._refuse(431, "Too long", _TOO_LONG)
         elif self._timer is None and self.timeout_keep_alive_task is None and not self._answering:
@@ -95,15 +101,19 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._head_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        self._head_bytes = self._told_bytes
         if self._head_bytes > HEAD_BYTES:
             raise ValueError(_TOO_LONG)  # the parser stops, and `send_400_response` is called
         self._stop_timer()
         self._part = "body"
         super().on_headers_complete()
+        if len(self.pipeline) > PIPELINED:
+            self.tell(400, f"more than {PIPELINED} calls wait behind one that is answered")
+            self.transport.abort()
+            raise ValueError("cut off")  # the parser reads no further
 
     def on_message_complete(self) -> None:
-        self._part = "between"
+        self._part, self._shared = "between", True
         super().on_message_complete()
 
     def pause_writing(self) -> None:
@@ -115,10 +125,17 @@ class BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
+        if self.transport.is_closing():
+            return
         if self._head_bytes > HEAD_BYTES:
             self._refuse(431, "Too long", _TOO_LONG)
         else:
             self._refuse(400, "Bad request", msg)
+
+    @property
+    def _told_bytes(self) -> int:
+        """Of the head, as far as the parser has told of it."""
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     @property
     def _answering(self) -> bool:

@@ -1,7 +1,7 @@
 """The gateway's SQLite file: opened, made, shared by processes and threads, and its failures told in sentences.
 
 One connection with a lock a process: threads hand it on at once, where connections of their own would poll for the file.
-Between processes SQLite polls; who waits longer than PATIENCE_SECONDS is told so.
+Between processes SQLite polls. Who waits longer than PATIENCE_SECONDS for both together is told so.
 """
 
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import ListeningError, RefusedError, UnavailableError
 
 PATIENCE_SECONDS = 15.0
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x4C47_5753
 """SQLite's application_id: LGWS."""
 SCHEMA = """
@@ -73,8 +73,9 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that nobody else writes in: committed at the end, undone where it isn't reached."""
-        with self._lock, self._told():
-            self._patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"))
+        deadline = time.monotonic() + self._patience
+        with self._held(), self._told():
+            self._begin(deadline)
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
@@ -83,9 +84,28 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=self._patience):
+            raise _busy(self._path, self._patience)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _begin(self, deadline: float) -> None:
+        """SQLite waits for what the lock has left of the patience."""
+        left = max(0.0, deadline - time.monotonic())
+        self._connection.execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
+        self._patiently(lambda: self._connection.execute("BEGIN IMMEDIATE"), deadline)
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def damaged(self, error: Exception) -> RefusedError:
+        """The sentence for a file that doesn't hold what was written."""
+        return RefusedError(f"{self._path} is damaged ({error}): {_REMEDY}")
 
     def _prepare(self) -> None:
         """Looks twice whose it is: before anything is changed in it, and when nobody else can make it any more."""
@@ -114,9 +134,10 @@ class Database:
             raise RefusedError(f"{self._path} was written by another program or version: {_REMEDY}")
         return False
 
-    def _patiently(self, attempt: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
+    def _patiently(self, attempt: Callable[[], sqlite3.Cursor], deadline: float | None = None) -> sqlite3.Cursor:
         """SQLite waits by itself, but not everywhere: a file that is opened or recovered elsewhere is just busy."""
-        deadline = time.monotonic() + self._patience
+        if deadline is None:
+            deadline = time.monotonic() + self._patience
         while True:
             try:
                 return attempt()
@@ -154,9 +175,13 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
+def _busy(path: Path, patience: float) -> UnavailableError:
+    return UnavailableError(f"{path} is held by another process for over {patience:g} s: look whether one stands still")
+
+
 def _sentence(path: Path, error: sqlite3.Error, patience: float) -> ListeningError:
     if (code := _code(error)) in _BUSY:
-        return UnavailableError(f"{path} is held by another process for over {patience:g} s: look whether one stands still")
+        return _busy(path, patience)
     if code in _DISK:
         return UnavailableError(f"{path} can't be written ({error}): look at the disk and its permissions")
     return RefusedError(f"{path} is damaged ({error}): {_REMEDY}")

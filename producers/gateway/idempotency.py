@@ -94,12 +94,25 @@ def release(connection: sqlite3.Connection, call: tuple[str, str], owner: str) -
     return _owned(connection, "owner = NULL", (), call, owner)
 
 
-def purge(connection: sqlite3.Connection, until_ms: int, rows: int) -> int:
-    """Forget calls that were finished, or whose lease ended, at or before an instant; how many, `rows` at the most."""
-    return connection.execute(
-        "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE end_ms <= ? ORDER BY end_ms LIMIT ?)",
-        (until_ms, rows),
-    ).rowcount
+def purge(connection: sqlite3.Connection, until_ms: int, rows: int, size: int) -> int:
+    """Forget calls that were finished, or whose lease ended, at or before an instant; how many.
+
+    `rows` at the most, and so many that but the last of their answers have fewer than `size` bytes together.
+    """
+    return connection.execute(_PURGE, (until_ms, rows, size)).rowcount
+
+
+_PURGE = """
+DELETE FROM calls WHERE rowid IN (
+    SELECT row FROM (
+        SELECT row, sum(size) OVER (ORDER BY end_ms, row) - size AS before
+        FROM (
+            SELECT rowid AS row, end_ms, ifnull(length(body), 0) AS size FROM calls WHERE end_ms <= ? ORDER BY end_ms LIMIT ?
+        )
+    ) WHERE before < ?
+)
+"""
+"""DELETE comes first: Python counts no rows of a statement that begins with WITH."""
 
 
 def _owned(

@@ -45,8 +45,8 @@ class LoopState:
         await self.charge("", 0, Limit(1, 1))
 
     def close(self) -> None:
-        """When the transactions under way are through."""
-        self._threads.shutdown(wait=True)
+        """When the transactions under way are through; those that wait for a thread are cancelled."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
         self._state.close()
 
     async def _asked(self, question: Callable[[], T]) -> T:

@@ -6,7 +6,8 @@ publish (loop) ─► librdkafka ─► delivery callbacks (thread) ─► one c
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -76,27 +77,34 @@ class KafkaPublisher:
             },
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._died: asyncio.Future[None]
         self._answered: deque[Delivery] = deque()
         self._under_way: dict[Delivery, None] = {}
+        self._admitted: set[asyncio.Future[None]] = set()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="kafka", daemon=True)
         self.in_flight = 0
         """Events that Kafka has not answered for."""
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def start(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[None]":
+        """Begin to serve. What it gives is done only where that ended by an error, and raises it: of such a producer
+        nothing can be sent any more (librdkafka's fatal errors come out of its poll, and nowhere else)."""
+        self._loop, self._died = loop, loop.create_future()
         self._thread.start()
+        return self._died
 
     def publish(self, events: Sequence[PlaybackEvent]) -> Delivery:
         """Hand them over; returns at once. At least one event. What the producer doesn't take is FAILED."""
         assert self._loop is not None
+        # All or none: a delivery of which some were never handed over would never be done.
+        rows = [(encode(event, self._schema_id), key_of(event.user_id)) for event in events]
         delivery = Delivery(len(events), self._loop.create_future())
         self._under_way[delivery] = None
         self.in_flight += delivery.count
-        produce, topic, schema_id = self._producer.produce, self._topic.name, self._schema_id
-        for row, event in enumerate(events):
+        produce, topic = self._producer.produce, self._topic.name
+        for row, (value, key) in enumerate(rows):
             try:
-                produce(topic, encode(event, schema_id), key_of(event.user_id), -1, partial(self._take_in, delivery, row))
+                produce(topic, value, key, -1, partial(self._take_in, delivery, row))
             except (BufferError, KafkaException):
                 delivery.status[row] = Status.FAILED
                 delivery.unsent += 1
@@ -104,9 +112,20 @@ class KafkaPublisher:
             self._settle([delivery])
         return delivery
 
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """A call that will publish, until it has ended; `settled` waits for it from here on, not only from `publish`."""
+        ended = asyncio.get_running_loop().create_future()
+        self._admitted.add(ended)
+        try:
+            yield
+        finally:
+            self._admitted.discard(ended)
+            ended.set_result(None)
+
     async def settled(self, seconds: float) -> bool:
-        """Wait until all that is under way by now is answered; False where some isn't after so many seconds."""
-        waiting = [delivery.done for delivery in self._under_way]
+        """Wait until all that is admitted or under way by now is answered; False where some isn't after so many seconds."""
+        waiting = [*self._admitted, *(delivery.done for delivery in self._under_way)]
         if not waiting:
             return True
         _, pending = await asyncio.wait(waiting, timeout=seconds)
@@ -130,13 +149,22 @@ class KafkaPublisher:
 
     def close(self, seconds: float) -> int:
         """Wait so long for what is under way, then stop the thread; how many events stay unanswered."""
-        left = int(self._producer.flush(seconds))
+        try:
+            left = int(self._producer.flush(seconds))
+        except KafkaException:  # fatal: nothing of what is left will be sent
+            left = len(self._producer)
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(2 * POLL_SECONDS + 1)
         return left
 
     def _serve(self) -> None:
+        try:
+            self._poll()
+        except BaseException as error:
+            self._in_loop(partial(self._died.set_exception, error))
+
+    def _poll(self) -> None:
         while not self._stopped.is_set():
             self._producer.poll(POLL_SECONDS)
             if self._answered:

@@ -1,9 +1,10 @@
 """The gateway process, from start to end.
 
-1. refuse what can't be: open beyond this machine, a port that is taken, a schema that isn't registered
+1. refuse what can't be: answers forgotten before ids, open beyond this machine, a taken port, a schema nobody registered
 2. look whether Kafka is there, serve, write the ready file
 3. beside it: look at Kafka, tick each pane, purge old answers
 4. a signal: take no more calls, finish those in flight, tick, flush, end with 0
+   anything of 3 ends by itself, or the producer does: the same, then say why, end with 70
 """
 
 import asyncio
@@ -19,8 +20,10 @@ from collections.abc import AsyncIterator, Callable
 
 import structlog
 import uvicorn
+from confluent_kafka import KafkaException
 from fastapi import FastAPI
 
+from pipeline.errors import ListeningError, SettingsError, UnavailableError
 from pipeline.http.authorize import refuse_open
 from pipeline.http.process import bound, log_to_stderr
 from pipeline.settings import Settings
@@ -51,7 +54,8 @@ class Server(uvicorn.Server):
 
 
 def serve(settings: Settings, *, as_json: bool) -> None:
-    """Until a signal comes. Raises ListeningError where it can't begin."""
+    """Until a signal comes. Raises ListeningError where it can't begin or go on."""
+    refuse_short_memory(settings)
     refuse_open("the gateway", "LISTENING_GATEWAY_HOST", settings.gateway_host, settings.keys_file, "publish")
     listener = bound("the gateway", settings.gateway_host, settings.gateway_port, "give another --port")
     _configure_logs()
@@ -63,8 +67,14 @@ def serve(settings: Settings, *, as_json: bool) -> None:
         listener.close()
         raise
     ready = settings.run_dir / "ready" / f"gateway-{settings.gateway_port}"
+    failures: list[ListeningError] = []
+
+    def end(failure: ListeningError) -> None:
+        failures.append(failure)
+        server.should_exit = True
+
     config = uvicorn.Config(
-        make_app(parts, functools.partial(_beside, parts)),
+        make_app(parts, functools.partial(_beside, parts, end)),
         loop="uvloop",
         http=protocol_for(settings, functools.partial(_refused, parts)),
         ws="none",
@@ -92,15 +102,32 @@ def serve(settings: Settings, *, as_json: bool) -> None:
         if ready.exists() and ready.read_text() == str(os.getpid()):
             ready.unlink()
         parts.close()
+    if failures:
+        raise failures[0]
+
+
+def refuse_short_memory(settings: Settings) -> None:
+    """Raise SettingsError where an answer would be forgotten while the ids of its events still count as seen: under the
+    same Idempotency-Key another call would get the same ids, and its events would be dropped as copies."""
+    remembered = settings.horizon_seconds + settings.max_ahead_seconds
+    if settings.gateway_keep_seconds < remembered:
+        raise SettingsError(
+            f"LISTENING_GATEWAY_KEEP_SECONDS is {settings.gateway_keep_seconds}, and ids are remembered for "
+            f"LISTENING_HORIZON_SECONDS + LISTENING_MAX_AHEAD_SECONDS = {remembered}: set it to that or more"
+        )
 
 
 @contextlib.asynccontextmanager
-async def _beside(parts: Parts, _app: FastAPI) -> AsyncIterator[None]:
-    """What runs beside the calls, from before the first to after the last."""
-    parts.publisher.start(asyncio.get_running_loop())
+async def _beside(parts: Parts, end: Callable[[ListeningError], None], _app: FastAPI) -> AsyncIterator[None]:
+    """What runs beside the calls, from before the first to after the last; `end` is told where some of it ends by itself."""
+    sending = parts.publisher.start(asyncio.get_running_loop())
+    sending.add_done_callback(functools.partial(_ended, end, "sending"))
     ticks = GatewayTicks(parts.settings, parts.publisher)
     await _look(parts)
-    tasks = [asyncio.create_task(work) for work in (_looking(parts), ticks.run(), _purging(parts))]
+    works = {"looking at Kafka": _looking(parts), "ticking": ticks.run(), "purging": _purging(parts)}
+    tasks = [asyncio.create_task(work) for work in works.values()]
+    for what, task in zip(works, tasks, strict=True):
+        task.add_done_callback(functools.partial(_ended, end, what))
     yield
     for task in tasks:
         task.cancel()
@@ -110,8 +137,18 @@ async def _beside(parts: Parts, _app: FastAPI) -> AsyncIterator[None]:
         log.warning("Kafka did not answer for events that nobody was told are there", events=left)
     elif not parts.calls.kafka.why_not:
         asyncio.get_running_loop().call_later(FLUSH_SECONDS, ticks.stop)
-        await ticks.tick(now_ms())
+        with contextlib.suppress(KafkaException):  # it was said, and this was the last one
+            await ticks.tick(now_ms())
     ticks.stop()
+
+
+def _ended(end: Callable[[ListeningError], None], what: str, work: "asyncio.Future[None]") -> None:
+    """None of it may die unseen: clients would be told to come back for ever."""
+    if work.cancelled():
+        return
+    error = work.exception()
+    told = error.args[0].str() if isinstance(error, KafkaException) else f"{type(error).__name__}: {error}"
+    end(UnavailableError(f"the gateway can't go on, {what} ended ({told}): start it again, what it had answered is kept"))
 
 
 async def _looking(parts: Parts) -> None:

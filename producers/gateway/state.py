@@ -5,15 +5,18 @@ not from an event loop. Clocks are the caller's, epoch ms. All raise RefusedErro
 where it can't be written.
 """
 
+import zlib
 from pathlib import Path
 
 from producers.gateway import charges, idempotency
 from producers.gateway.database import PATIENCE_SECONDS, Database
-from producers.gateway.idempotency import Beginning
+from producers.gateway.idempotency import Beginning, Stored
 from producers.gateway.limit import Limit, Verdict
 
-PURGE_ROWS = 1_000
+PURGE_ROWS, PURGE_BYTES = 1_000, 1 << 20
 """Deleted in one transaction, so that nobody waits for a purge."""
+LEVEL = 1
+"""Of compression: answers are the same few words again and again, a third or less of their size with the least effort."""
 
 
 class State:
@@ -30,12 +33,14 @@ class State:
     def begin(self, key_id: str, idempotency_key: str, digest: bytes, owner: str, now_ms: int, lease_ms: int) -> Beginning:
         """Take a call for `lease_ms`, or say who has it. `digest`: of its body; `owner`: a token that nobody else uses."""
         with self._database.writing() as connection:
-            return idempotency.begin(connection, (key_id, idempotency_key), digest, owner, now_ms, lease_ms)
+            found = idempotency.begin(connection, (key_id, idempotency_key), digest, owner, now_ms, lease_ms)
+        return self._unpacked(found) if isinstance(found, Stored) else found
 
     def finish(self, key_id: str, idempotency_key: str, owner: str, status: int, body: bytes, now_ms: int) -> bool:
         """Store the answer. False: the lease was lost to another, whose answer counts."""
+        packed = zlib.compress(body, LEVEL)  # before the transaction: nobody waits for it
         with self._database.writing() as connection:
-            return idempotency.finish(connection, (key_id, idempotency_key), owner, status, body, now_ms)
+            return idempotency.finish(connection, (key_id, idempotency_key), owner, status, packed, now_ms)
 
     def renew(self, key_id: str, idempotency_key: str, owner: str, now_ms: int, lease_ms: int) -> bool:
         """Hold the call for `lease_ms` from now. False: the lease was lost to another."""
@@ -50,10 +55,10 @@ class State:
     def purge(self, now_ms: int, keep_ms: int) -> int:
         """Forget calls that ended `keep_ms` ago or earlier, and charges of yesterday; how many calls it were."""
         calls = 0
-        deleted = PURGE_ROWS
-        while deleted == PURGE_ROWS:
+        deleted = 1
+        while deleted:
             with self._database.writing() as connection:
-                deleted = idempotency.purge(connection, now_ms - keep_ms, PURGE_ROWS)
+                deleted = idempotency.purge(connection, now_ms - keep_ms, PURGE_ROWS, PURGE_BYTES)
             calls += deleted
         self._purge_charges(now_ms - charges.LONGEST_MS)
         return calls
@@ -67,6 +72,12 @@ class State:
                     deleted = charges.trim(connection, key_id, until_ms, PURGE_ROWS)
                 if deleted < PURGE_ROWS:
                     key_id = charges.next_key(connection, key_id)
+
+    def _unpacked(self, stored: Stored) -> Stored:
+        try:
+            return Stored(stored.status, zlib.decompress(stored.body))
+        except zlib.error as error:
+            raise self._database.damaged(error) from None
 
     def close(self) -> None:
         """Close the file; what is called afterwards is refused."""

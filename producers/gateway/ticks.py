@@ -7,7 +7,7 @@ import asyncio
 import threading
 
 import structlog
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from pipeline.errors import ListeningError
 from pipeline.settings import Settings
@@ -44,12 +44,21 @@ class GatewayTicks:
         self._troubled = False
 
     async def run(self) -> None:
-        """At the end of each pane, until cancelled. A pane that Kafka has no answer for is told by the next one's tick."""
+        """At the end of each pane, until cancelled. A pane that Kafka has no answer for is told by the next one's tick.
+
+        Raises KafkaException where its producer can't go on.
+        """
         while True:
-            end = (now_ms() // self._pane_ms + 1) * self._pane_ms
-            while (left := end - now_ms()) > 0:
-                await asyncio.sleep(left / 1000)
+            now = now_ms()
+            end = self._end_of_pane(now)
+            while end > now:
+                await asyncio.sleep((end - now) / 1000)
+                now = now_ms()
+                end = min(end, self._end_of_pane(now))  # a clock that went back: nobody waits until it has caught up
             await self.tick(end)
+
+    def _end_of_pane(self, now: int) -> int:
+        return (now // self._pane_ms + 1) * self._pane_ms
 
     async def tick(self, clock: int) -> None:
         """Write a tick of this instant, behind all events that are under way."""
@@ -70,3 +79,11 @@ class GatewayTicks:
             if not self._troubled:
                 log.warning("a tick was not written", reason=str(error))
             self._troubled = True
+            if is_fatal(error):
+                raise
+
+
+def is_fatal(error: Exception) -> bool:
+    """Whether a producer that raised this will never send anything again."""
+    told = error.args[0] if isinstance(error, KafkaException) else None
+    return isinstance(told, KafkaError) and (told.fatal() or told.code() == KafkaError._FATAL)

@@ -12,14 +12,14 @@ import pytest
 import uvicorn
 
 from deploy.embedded.ports import free_ports
-from pipeline.errors import Exit, RefusedError
+from pipeline.errors import Exit, RefusedError, SettingsError
 from pipeline.http.keys import create
 from pipeline.settings import Settings, load
 from pipeline.store.serve import Server
 from producers.gateway.app import make_app
 from producers.gateway.calls import ON_LOOP_BYTES
 from producers.gateway.parts import parts_of
-from producers.gateway.serve import serve
+from producers.gateway.serve import refuse_short_memory, serve
 from tests.end_to_end.gateways import event, post
 
 
@@ -75,7 +75,7 @@ def test_beyond_this_machine_only_health_is_told_to_anybody(tmp_path: Path) -> N
     secret = create(beyond.keys_file, "client", ["publish"], now_ms=1)[1]
     with serving(beyond) as settings:
         assert get(settings, "/v1/health").status_code == 200
-        for path in ("/metrics", "/v1/ready"):
+        for path in ("/metrics", "/v1/ready", "/openapi.json"):
             assert get(settings, path).status_code == 401
             assert get(settings, path, Authorization=f"Bearer {secret}").status_code in (200, 503)
 
@@ -87,6 +87,18 @@ def test_nobody_listens_beyond_this_machine_without_a_key_nor_where_another_one_
     assert refused.value.exit_code == Exit.STAY_DOWN
     with socket.create_server(("127.0.0.1", port)), pytest.raises(RefusedError, match=f"127.0.0.1:{port}.*--port"):
         serve(load(data_dir=tmp_path, gateway_port=port), as_json=False)
+
+
+def test_nobody_serves_who_would_forget_an_answer_before_the_ids_of_its_events(tmp_path: Path) -> None:
+    def short(seconds: int) -> Settings:
+        return load(data_dir=tmp_path, horizon_seconds=90_000, max_ahead_seconds=600, gateway_keep_seconds=seconds)
+
+    named = r"LISTENING_GATEWAY_KEEP_SECONDS is 90599.*LISTENING_HORIZON_SECONDS \+ LISTENING_MAX_AHEAD_SECONDS = 90600"
+    with pytest.raises(SettingsError, match=named) as refused:
+        serve(short(90_599), as_json=False)
+    assert refused.value.exit_code == Exit.STAY_DOWN
+    refuse_short_memory(short(90_600))
+    refuse_short_memory(load())
 
 
 def test_a_large_call_is_read_beside_the_loop_and_told_of_each_item(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.gateway.body import BodyError, items_in, shown
+from producers.gateway.body import BodyError, _object, items_in, shown
 
 WRONG = {
     "nothing": b"",
@@ -52,6 +52,25 @@ def test_what_is_no_call_is_refused_in_a_sentence(body: bytes) -> None:
         items_in(body)
     assert 0 < len(str(refused.value)) < 200
     str(refused.value).encode()
+
+
+class Counted(str):
+    """A name that counts how often it is held against another one."""
+
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_name_that_stands_twice_among_many_is_found_without_holding_each_against_each() -> None:
+    names = [Counted(number) for number in range(300)]
+    with pytest.raises(BodyError, match="'299' stands twice"):
+        _object([(name, 1) for name in [*names, Counted(299)]])
+    assert Counted.comparisons < 2 * len(names)
 
 
 def test_one_event_an_array_and_an_object_with_events_are_calls() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -107,6 +108,40 @@ def test_calls_of_one_connection_are_answered_in_their_order_though_one_takes_lo
             answers += client.recv(1 << 16)
     assert answers.index(b"slow") < answers.index(b"fast")
     assert answers.count(b"HTTP/1.1 200 ") == 2
+
+
+def test_eight_calls_may_wait_behind_the_one_that_is_answered_and_who_sends_more_is_cut_off(served: Served) -> None:
+    with served.connect() as patient, served.connect() as greedy:
+        patient.sendall(get("/slow") + get("/fast") * 8)
+        greedy.sendall(get("/slow") + get("/fast") * 9)
+        assert all_of(greedy) == b""
+        served.open_gate()
+        answers = b""
+        while answers.count(b"fast") < 8:
+            answers += patient.recv(1 << 16)
+    assert [status for status, _ in served.refused] == [400]
+
+
+def test_what_comes_before_a_head_in_the_same_read_is_not_counted_as_part_of_it(served: Served) -> None:
+    body = b"x" * (2 * connection.HEAD_BYTES)
+    call = b"PUT /fast HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with served.connect() as client:
+        client.sendall(call + body + get("/fast")[:-2])
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 405 ")
+        client.sendall(b"\r\n")
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+    assert served.refused == []
+
+
+@pytest.mark.parametrize("head", [b"GET /", b"GET / HTTP/1.1\r\nX: "], ids=["path", "header"])
+def test_an_endless_head_behind_another_call_is_cut_off_all_the_same(served: Served, head: bytes) -> None:
+    endless = b"x" * (2 * connection.HEAD_BYTES)
+    with served.connect() as client:
+        client.sendall(get("/fast") + head + endless)
+        with suppress(ConnectionError):
+            client.sendall(endless)
+        all_of(client)
+    assert [status for status, _ in served.refused] == [431]
 
 
 def test_what_can_t_be_read_behind_a_call_under_way_gets_no_answer_in_the_midst_of_the_other_s(served: Served) -> None:

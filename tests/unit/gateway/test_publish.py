@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 
+import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from pipeline.admin import ensure_topics
@@ -59,3 +60,18 @@ def test_every_event_lies_where_its_delivery_says_under_its_user_s_key(settings:
         found[message.partition(), message.offset()] = decode(message.value())
     consumer.close()
     assert [found[place] for place in places] == events
+
+
+def test_a_call_with_an_event_that_can_t_be_encoded_is_not_under_way(settings: Settings) -> None:
+    wrong = made(2).model_copy(update={"track_id": 2**63})
+
+    async def published() -> None:
+        publisher = KafkaPublisher(settings, 1)
+        publisher.start(asyncio.get_running_loop())
+        with pytest.raises((ValueError, OverflowError)):
+            publisher.publish([made(1), wrong])
+        assert publisher.in_flight == 0
+        assert await publisher.settled(0.01)
+        publisher.close(0)
+
+    asyncio.run(published())

@@ -1,14 +1,18 @@
 """The state's file: private, small, and in a sentence where it is damaged or the disk won't."""
 
+import json
+import random
 import sqlite3
 import stat
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
 
 from pipeline.drills.small_disk import small_disk
 from pipeline.errors import RefusedError, UnavailableError
+from producers.gateway import idempotency
 from producers.gateway.idempotency import Begun, Stored
 from producers.gateway.limit import Limit
 from producers.gateway.state import State
@@ -88,6 +92,39 @@ def test_what_was_stored_is_there_after_a_new_start_to_the_byte(path: Path) -> N
     assert State(path).begin("key", "call", b"digest", "another", NOW, 10) == Stored(207, body)
 
 
+def test_an_answer_takes_a_third_of_its_size_at_most_and_comes_back_as_it_was(path: Path) -> None:
+    state, some = State(path), random.Random(1)
+    items = [
+        {"index": index, "status": "accepted", "event_id": str(uuid.UUID(int=some.getrandbits(128))), "offset": index}
+        for index in range(1_000)
+    ]
+    body = json.dumps(items).encode()
+    state.begin("key", "call", b"digest", "owner", NOW, 10)
+    assert state.finish("key", "call", "owner", 202, body, NOW)
+    assert state.begin("key", "call", b"digest", "another", NOW, 10) == Stored(202, body)
+    with sqlite3.connect(path) as connection:
+        (stored,) = connection.execute("SELECT length(body) FROM calls").fetchone()
+        connection.execute("UPDATE calls SET body = x'00'")
+    connection.close()
+    assert stored < len(body) / 3
+    with pytest.raises(RefusedError, match=r"is damaged.*: stop the gateway, delete"):
+        state.begin("key", "call", b"digest", "another", NOW, 10)
+
+
+def test_a_purge_deletes_no_more_bytes_in_one_transaction_than_one_answer_beyond_its_bound(path: Path) -> None:
+    state, some = State(path), random.Random(1)
+    sizes = [100_000, 700_000, 600_000, 10, 3_000_000, 20, 0]
+    for number, size in enumerate(sizes):
+        state.begin("key", str(number), b"digest", "owner", NOW, 10)
+        state.finish("key", str(number), "owner", 202, some.randbytes(size), NOW + number)
+    database, deleted = state._database, []
+    while not deleted or deleted[-1]:
+        with database.writing() as connection:
+            deleted.append(idempotency.purge(connection, NOW + 10, 1_000, 1_000_000))
+    # 100,000 + 700,000 + 600,000 | 10 + 3,000,000 | 20 + 0
+    assert deleted == [3, 2, 2, 0]
+
+
 @pytest.mark.parametrize("damage", ["no database", "a torn page", "another program's", "another version's"])
 def test_a_file_that_is_not_the_gateway_s_state_is_refused_with_the_remedy(path: Path, damage: str) -> None:
     state = State(path)
@@ -128,7 +165,7 @@ def test_a_place_that_can_t_be_written_is_named(tmp_path: Path) -> None:
 
 @needs_mounts
 def test_a_full_disk_is_said_undoes_the_call_and_is_over_when_there_is_room(tmp_path: Path) -> None:
-    large = b"x" * 300_000
+    large = random.Random(1).randbytes(300_000)
     with small_disk(tmp_path / "disk", 4) as disk:
         state = State(disk.folder / "state.sqlite")
         state.begin("key", "call", b"digest", "owner", NOW, 10)
