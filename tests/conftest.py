@@ -5,6 +5,7 @@
 
 import itertools
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ from deploy.embedded.programs import environment
 from pipeline.settings import PREFIX, Settings, load
 
 _runs = itertools.count(1)
+
+# The embedded engine keeps some descriptors of its threads each time it is opened: a store opens it once, a session of tests
+# a hundred times, and many systems allow 1,024 unless asked.
+_, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_most if _most != resource.RLIM_INFINITY else 1 << 16, _most))
 
 # How long an example takes, or its making, says nothing on a machine that does other things beside. And the same code has
 # the same verdict, here and in CI: new examples are looked for on purpose, with `pytest --hypothesis-profile explore`.
