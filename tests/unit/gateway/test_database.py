@@ -53,11 +53,11 @@ def test_transactions_that_wait_for_a_thread_are_cancelled_when_the_state_is_clo
         ours = LoopState(state)
         with state._database.writing():
             asked = [asyncio.create_task(ours.charge("key", 0, LIMIT)) for _ in range(2 * THREADS)]
-            while ours._threads._work_queue.qsize() < THREADS:
+            while ours._threads._work_queue.qsize() != THREADS:  # each thread has taken one
                 await asyncio.sleep(0)
             closing = asyncio.create_task(asyncio.to_thread(ours.close))
-            done, _ = await asyncio.wait(asked, timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            assert done
+            _, pending = await asyncio.wait(asked[THREADS:], timeout=SECONDS)
+            assert not pending
         async with asyncio.timeout(SECONDS):
             await closing
             told = await asyncio.gather(*asked, return_exceptions=True)
