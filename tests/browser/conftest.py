@@ -54,7 +54,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
     with sync_playwright() as playwright:
         expect.set_options(timeout=WAIT_MS)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS], timeout=WAIT_MS)
         yield browser
         browser.close()
 
