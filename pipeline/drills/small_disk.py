@@ -15,7 +15,8 @@ from pathlib import Path
 from pipeline.errors import RefusedError
 
 FILLER = "filler"
-SECONDS = 10
+SECONDS = 120
+"""A bound, not an expectation: on a busy machine `mount` may not even have begun after some seconds."""
 FULL_BYTES = 1 << 20
 """What ClickHouse reserves before it writes the smallest part: with less than this it takes nothing more."""
 

@@ -1,6 +1,7 @@
 """One browser and one run for all tests here; every test has a page of its own, against which nothing may be said."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from deploy.embedded.ports import free_ports
 from pipeline.admin import ensure_topics
+from pipeline.errors import Exit
 from pipeline.settings import Settings, load
-from producers.produce import produce
+from pipeline.store import queries
+from producers.produce import Produced, produce
+from producers.scenarios.clock import closing_clock
 from tests.browser.looked_at import Complaints, Ranked, ranked, records, stored
 from tests.browser.released import HOSTILE, ordinary, release, rename
 from tests.end_to_end.processes import Processes, processes, wait_for
@@ -50,7 +54,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
     with sync_playwright() as playwright:
         expect.set_options(timeout=WAIT_MS)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS], timeout=WAIT_MS)
         yield browser
         browser.close()
 
@@ -66,8 +70,8 @@ def seen(browser: Browser, broker: str, tmp_path_factory: pytest.TempPathFactory
     )
     ensure_topics(settings)
     with processes(settings) as running:
-        started = [(name, running.start(name, ready=False)) for name in ("store", "rank", "classify")]
-        for name, process in started:
+        workers = {name: running.start(name, ready=False) for name in ("store", "rank", "classify")}
+        for name, process in workers.items():
             running.wait_until_ready(name, process)
         page, complaints = browser.new_page(viewport=DESKTOP), Complaints()
         complaints.of(page)
@@ -76,18 +80,36 @@ def seen(browser: Browser, broker: str, tmp_path_factory: pytest.TempPathFactory
         page.locator("#race-empty").wait_for()
         empty = page.locator("#race-empty").inner_text()
         first = produce(settings, ordinary(), show_progress=False)
-        before = _agreed(page, settings, first.published)
+        _all_counted(running, workers, first)
+        before = _agreed(page, settings, first)
         second = release(settings)
         rename(settings, before[1][1], HOSTILE)
         wait_for("the new name", lambda: HOSTILE in [name for _, _, name, _ in ranked(page)])
-        after = _agreed(page, settings, first.published + second.published)
+        _all_counted(running, workers, second)
+        after = _agreed(page, settings, first, second)
         page.close()
         assert second.hit_artist_id is not None
         yield Seen(settings, running, second.hit_artist_id, empty, before, after, complaints.said)
 
 
-def _agreed(page: Page, settings: Settings, published: int) -> Ranked:
-    """The page's list once all is stored and it is the store's own."""
+def _all_counted(running: Processes, workers: dict[str, subprocess.Popen[bytes]], produced: Produced) -> None:
+    """Wait until the store has it all: before that, its list and the page's may be the same and still change."""
+    settings = running.settings
+    closed = closing_clock(produced.end, settings.rules)
+
+    def counted() -> bool:
+        for name, process in workers.items():
+            if process.poll() == Exit.RESTART:  # an acknowledgement took too long; as the supervisor would
+                workers[name] = running.start(name, ready=False)
+        known = queries.watermarks(settings)
+        return min(known.classified, known.counted) >= closed
+
+    wait_for("all to be counted", counted)
+
+
+def _agreed(page: Page, settings: Settings, *produced: Produced) -> Ranked:
+    """The page's list once it is the store's own."""
+    published = sum(one.published for one in produced)
     wait_for(f"{published} records on the page", lambda: records(page) >= published)
     wait_for("the page's list to be the store's", lambda: bool(ranked(page)) and ranked(page) == stored(settings))
     return ranked(page)

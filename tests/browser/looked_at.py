@@ -40,6 +40,11 @@ def rows(page: Page, table: str) -> list[dict[str, str]]:
     return found
 
 
+def address(page: Page) -> str:
+    """Of the page as it is now: `page.url` hears of a change that the page makes itself a moment later."""
+    return str(page.evaluate("location.href"))
+
+
 def look_back(page: Page, pages: int = 1, steps: int = 0) -> None:
     """Move the slider into the past, by its keys."""
     past = page.locator("#past")

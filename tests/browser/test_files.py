@@ -33,7 +33,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         with (
             opened(settings) as pool,
             serving(pool, settings),
-            httpx.Client(base_url=settings.store_url, trust_env=False) as client,
+            httpx.Client(base_url=settings.store_url, timeout=120, trust_env=False) as client,
         ):
             yield client
 
@@ -59,7 +59,7 @@ def test_the_page_is_at_the_root(client: httpx.Client) -> None:
 )
 def test_nothing_else_is_served(client: httpx.Client, path: str) -> None:
     # By hand: a client that is kind takes the dots out.
-    connection = http.client.HTTPConnection(str(client.base_url.host), client.base_url.port, timeout=20)
+    connection = http.client.HTTPConnection(str(client.base_url.host), client.base_url.port, timeout=120)
     connection.request("GET", f"/page/{path}")
     answer = connection.getresponse()
     assert (answer.status, answer.getheader("content-type")) == (404, "application/problem+json")

@@ -44,11 +44,12 @@ def test_processes_that_ask_at_the_same_time_are_told_different_ports_even_if_th
 
 def test_a_port_that_was_told_can_be_listened_on_and_a_taken_one_is_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
     (port,) = free_ports(1)
-    ports._held.pop().close()  # as if it had been told long ago
     monkeypatch.setattr(ports, "LOWEST", port)
     monkeypatch.setattr(ports, "_below", lambda: port + 1)
-    with socket.create_server(("127.0.0.1", port)), pytest.raises(RefusedError, match=f"between {port} and {port + 1}"):
-        free_ports(1)
+    with socket.create_server(("127.0.0.1", port)):
+        ports._held.pop().close()  # as if it had been told long ago; before that, others could be told it
+        with pytest.raises(RefusedError, match=f"between {port} and {port + 1}"):
+            free_ports(1)
 
 
 def test_they_lie_where_no_system_puts_outgoing_connections_and_they_cost_few_descriptors() -> None:

@@ -26,7 +26,7 @@ def client(server: Front) -> Iterator[Any]:
 
 
 def ask(server: Front, **parameters: str) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{server.port}/", params=parameters, trust_env=False)
+    return httpx.get(f"http://127.0.0.1:{server.port}/", params=parameters, timeout=120, trust_env=False)
 
 
 def test_a_compressed_insert_in_chunks_is_read_back_with_parameters(client: Any) -> None:
@@ -57,6 +57,7 @@ def test_settings_hold_for_their_own_request_only(client: Any) -> None:
         ("DROP TABLE t", 500, "164"),
     ],
 )
+@pytest.mark.usefixtures("client")  # whose table is there
 def test_an_error_has_clickhouse_s_code_and_status(server: Front, query: str, status: int, code: str) -> None:
     answer = ask(server, query=query)
     assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (status, code)

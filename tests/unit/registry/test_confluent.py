@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pipeline.errors import ListeningError, UnavailableError
+from pipeline.registry import confluent
 from pipeline.registry.confluent import ConfluentRegistry
 
 SECRET = "hunter2"
@@ -38,7 +39,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(confluent, "ANSWER_SECONDS", 120)  # its thread may stand still: that is no answer, too
     with Server(("127.0.0.1", 0), Handler) as made:
         thread = threading.Thread(target=made.serve_forever)
         thread.start()
