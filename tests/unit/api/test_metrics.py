@@ -83,7 +83,7 @@ def test_requests_are_counted_by_route_template_never_by_path(served: Settings) 
     before = samples(get(served, "/v1/metrics").text)
     for path in ("/v1/health", "/v1/health", "/nothing/1", "/nothing/2", "/v1/batches/x/y"):
         get(served, path)
-    httpx.request("PROPFIND", f"{served.store_url}/v1/health", trust_env=False)
+    httpx.request("PROPFIND", f"{served.store_url}/v1/health", timeout=30, trust_env=False)
     found = samples(get(served, "/v1/metrics").text)
     requests = {labels: n for (name, labels), n in found.items() if name == "listening_http_requests_total"}
     assert value(found, "listening_http_requests_total", method="GET", route="/v1/health", status="200") >= 2
