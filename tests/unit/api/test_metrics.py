@@ -16,7 +16,7 @@ from pipeline.api.textfiles import merged
 from pipeline.metrics import ClassifyMetrics, metrics_file
 from pipeline.settings import Settings, load
 from pipeline.store.sink import Progress
-from tests.unit.api.test_state import WRITTEN, get, told, write
+from tests.unit.api.test_state import WRITTEN, get, never_overdue, told, write
 from tests.unit.store.conftest import opened, putting, serving
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         metrics.write()
         os.utime(metrics._path, (1_000_000 - age, 1_000_000 - age))
     (settings.run_dir / "metrics" / "classify-1.prom").write_text("no { metric")
-    with opened(settings) as pool:
+    with opened(settings) as pool, never_overdue():
         write(putting(pool, settings), settings)
         with serving(pool, settings):
             told(settings)
