@@ -51,7 +51,8 @@ def stamp(path: Path) -> Stamp | None:
 
 
 def _stamp_of(at: os.stat_result) -> Stamp:
-    return at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns
+    # The mode by itself: times may stand still for 10 ms, on many file systems.
+    return at.st_ino, at.st_size, at.st_mode, at.st_mtime_ns, at.st_ctime_ns
 
 
 def read(path: Path) -> tuple[Stamp | None, Entries]:

@@ -17,7 +17,7 @@ from tests.end_to_end.gateways import key_of, start_gateway
 from tests.end_to_end.processes import processes
 
 EXAMPLES = 20
-SECONDS = 30
+ACK_SECONDS, SECONDS = 60, 90
 CHECKS = [
     openapi.status_code_conformance,
     openapi.content_type_conformance,
@@ -36,7 +36,13 @@ class Served:
 @pytest.fixture(scope="module")
 def served(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = free_ports(1)[0]
-    settings = load(run=f"fuzz-{port}", kafka_bootstrap=broker, data_dir=tmp_path_factory.mktemp("fuzz"), gateway_port=port)
+    settings = load(
+        run=f"fuzz-{port}",
+        kafka_bootstrap=broker,
+        data_dir=tmp_path_factory.mktemp("fuzz"),
+        gateway_port=port,
+        gateway_ack_seconds=ACK_SECONDS,
+    )
     ensure_topics(settings)
     with processes(settings) as running:
         secret = key_of(settings, "fuzz")
@@ -56,4 +62,10 @@ def served(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 def test_answers_are_as_documented(case: schemathesis.Case, served: Served) -> None:
     case.headers["Authorization"] = f"Bearer {served.secret}"
     response = case.call_and_validate(base_url=served.url, checks=CHECKS, timeout=SECONDS)
+    if response.status_code == 503 and case.path == "/v1/ready":
+        # It doesn't wait for a broker that has others to serve too: its silence alone is no error of the gateway's.
+        reasons = {name: entry["reason"] for name, entry in response.json()["dependencies"].items()}
+        assert "does not answer" in reasons.pop("kafka")
+        assert not any(reasons.values()), reasons
+        return
     assert response.status_code < 500, response.text

@@ -37,7 +37,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_the_document_in_git_is_what_the_code_says_and_the_store_serves(url: str) -> None:
     kept = document.FILE.read_text()
     assert kept == document.text(), "write it anew: python -m pipeline.api.openapi"
-    assert json.loads(kept) == httpx.get(f"{url}/openapi.json", trust_env=False).json()
+    assert json.loads(kept) == httpx.get(f"{url}/openapi.json", timeout=SECONDS, trust_env=False).json()
 
 
 def test_the_document_names_what_it_should_and_nothing_of_the_registry() -> None:

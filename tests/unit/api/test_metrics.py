@@ -16,7 +16,7 @@ from pipeline.api.textfiles import merged
 from pipeline.metrics import ClassifyMetrics, metrics_file
 from pipeline.settings import Settings, load
 from pipeline.store.sink import Progress
-from tests.unit.api.test_state import WRITTEN, get, told, write
+from tests.unit.api.test_state import WRITTEN, get, never_overdue, told, write
 from tests.unit.store.conftest import opened, putting, serving
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         metrics.write()
         os.utime(metrics._path, (1_000_000 - age, 1_000_000 - age))
     (settings.run_dir / "metrics" / "classify-1.prom").write_text("no { metric")
-    with opened(settings) as pool:
+    with opened(settings) as pool, never_overdue():
         write(putting(pool, settings), settings)
         with serving(pool, settings):
             told(settings)
@@ -83,7 +83,7 @@ def test_requests_are_counted_by_route_template_never_by_path(served: Settings) 
     before = samples(get(served, "/v1/metrics").text)
     for path in ("/v1/health", "/v1/health", "/nothing/1", "/nothing/2", "/v1/batches/x/y"):
         get(served, path)
-    httpx.request("PROPFIND", f"{served.store_url}/v1/health", trust_env=False)
+    httpx.request("PROPFIND", f"{served.store_url}/v1/health", timeout=30, trust_env=False)
     found = samples(get(served, "/v1/metrics").text)
     requests = {labels: n for (name, labels), n in found.items() if name == "listening_http_requests_total"}
     assert value(found, "listening_http_requests_total", method="GET", route="/v1/health", status="200") >= 2

@@ -23,7 +23,7 @@ from producers.gateway.publish import KafkaPublisher
 from producers.gateway.state import State
 from tests.end_to_end.gateways import event
 
-SECONDS = 30.0
+SECONDS = 60.0
 KEY = Key("01234567", "client", frozenset({"publish"}), 0, None)
 
 
@@ -63,6 +63,12 @@ def state(tmp_path: Path) -> Iterator[Scripted]:
     state = Scripted(tmp_path)
     yield state
     state.close()
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Where the broker may take its time to acknowledge."""
+    return settings.model_copy(update={"gateway_ack_seconds": SECONDS})
 
 
 @pytest.fixture

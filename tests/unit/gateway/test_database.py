@@ -49,7 +49,7 @@ def test_the_file_is_waited_for_as_long_as_the_threads_have_left(tmp_path: Path,
 
 def test_transactions_that_wait_for_a_thread_are_cancelled_when_the_state_is_closed(tmp_path: Path) -> None:
     async def scenario() -> None:
-        state = State(tmp_path / "state.sqlite")
+        state = State(tmp_path / "state.sqlite", patience_seconds=3_600.0)  # whoever waits for the lock waits until the end
         ours = LoopState(state)
         with state._database.writing():
             asked = [asyncio.create_task(ours.charge("key", 0, LIMIT)) for _ in range(2 * THREADS)]

@@ -144,7 +144,7 @@ def test_a_damaged_file_is_refused_without_what_is_in_it_and_never_overwritten(p
 
     twice = json.dumps(document | {"keys": document["keys"] * 2})
     broken = [
-        "", "[]", "null", whole[:-20], whole.replace('"version": 1', '"version": 2'), twice, with_key(sha256="00"),
+        "", "[]", "null", whole[:-20], whole.replace('"version": 1', '"version": 10'), twice, with_key(sha256="00"),
         with_key(sha256="x" * 64), with_key(scopes=["write"]), with_key(scopes=[]), with_key(scopes=None),
         with_key(id="../x"), with_key(id=None), with_key(name=7), with_key(limit_events="5"), with_key(created_at_ms=None),
         "[" * 100_000, "\xff",

@@ -104,13 +104,13 @@ def test_what_a_killed_process_had_not_committed_never_happened(path: Path) -> N
 
 
 def test_who_meets_another_s_transaction_waits_for_it_and_counts_what_it_charged(path: Path) -> None:
-    state, verdicts = State(path), []
+    state, verdicts = State(path, patience_seconds=60.0), []
     with peer(path, "hold", "transaction") as process:
         assert said(process) == "holding"
         waiting = threading.Thread(target=lambda: verdicts.append(state.charge("key", 1, LIMIT, NOW)))
         waiting.start()
         go(process)
-        waiting.join(30)
+        waiting.join(60)
     assert [verdict.allowed for verdict in verdicts] == [False], "five were charged by the other"
 
 

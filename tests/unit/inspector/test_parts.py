@@ -93,7 +93,7 @@ def test_what_the_ledger_knows_and_the_store_only_counted_was_skipped_or_poison(
         orient="row",
     )
     placed = placed_in(ledger, rows, {0: 2})
-    outcomes = [(offset, Outcome(outcome)) for offset, outcome in placed.select("offset", "outcome").iter_rows()]
+    outcomes = sorted((offset, Outcome(outcome)) for offset, outcome in placed.select("offset", "outcome").iter_rows())
     assert outcomes == [(0, Outcome.ACCEPTED), (1, Outcome.SKIPPED), (2, Outcome.INVALID)]
 
 

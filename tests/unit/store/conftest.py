@@ -66,6 +66,7 @@ def serving(pool: Pool, settings: Settings) -> Iterator[None]:
     app = make_app(settings, pool, Sinks(settings, pool))
     config = config_of(app)
     config.host, config.port = settings.store_host, settings.store_port
+    config.timeout_keep_alive = 600  # else a test that pauses for five seconds may send just when its connection is closed
     server = Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

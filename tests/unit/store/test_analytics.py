@@ -49,8 +49,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, 
     """Also: rows of artist_counts in eight parts, whose `version` is a permutation of 0 … N-1."""
     settings = load(data_dir=tmp_path_factory.mktemp("store"), store_port=free_ports(1)[0])
     with opened(settings) as pool:
-        fill(pool.base, settings.database)
         pool.base.command("SYSTEM STOP MERGES")
+        fill(pool.base, settings.database)
         for part in range(8):
             number = f"(number * 8 + {part})"
             pool.base.command(

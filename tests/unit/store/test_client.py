@@ -1,9 +1,9 @@
 """Clients of the embedded engine, as it really behaves."""
 
+import asyncio
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from pipeline.errors import RefusedError
 from pipeline.settings import Settings
-from pipeline.store import app
+from pipeline.store import app, client
 from pipeline.store.client import GUEST_SETTINGS, GUESTS, Pool
+from pipeline.store.sinks import Sinks
 from pipeline.store.tables import rows_of
 from pipeline.store.writer import ClickHouseWriter
 from tests.conftest import settings_env
-from tests.unit.store.conftest import serving
 
 SECONDS = 120
 ENDLESS = "SELECT count() FROM numbers(100000) AS a, numbers(100000) AS b, numbers(100000) AS c"
@@ -132,7 +132,8 @@ def test_a_guest_is_thrown_away_after_an_error_and_kept_otherwise(pool: Pool) ->
     assert not pool.busy
 
 
-def test_a_result_that_is_too_large_is_refused_and_the_engine_lives_on(pool: Pool) -> None:
+def test_a_result_that_is_too_large_is_refused_and_the_engine_lives_on(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GUEST_SETTINGS, "max_execution_time", "500")  # it is not the time that is to stop it
     with pytest.raises(DatabaseError, match="Limit for result exceeded"), pool.guest() as guest:
         guest.raw_query("SELECT number FROM numbers(6000000)", fmt="ArrowStream")
     with pytest.raises(DatabaseError, match="memory"), pool.guest() as guest:
@@ -146,16 +147,19 @@ def test_more_queries_than_may_wait_are_refused_at_once_and_keep_nobody_else_wai
 ) -> None:
     monkeypatch.setattr(app, "GUESTS", 1)
     monkeypatch.setattr(app, "WAITING", 0)
+    monkeypatch.setattr(client, "GUEST_WAIT_SECONDS", SECONDS)
+    store = app.make_app(settings, pool, Sinks(settings, pool))
 
-    def asked(url: str) -> int:
-        return httpx.post(url, content="SELECT 1", timeout=60, trust_env=False).status_code
+    async def test() -> None:
+        # In one loop, so that all three really come at once.
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(store), base_url=settings.store_url) as http:
+            with ExitStack() as seats:
+                for _ in range(GUESTS):
+                    seats.enter_context(pool.guest())
+                sent = [asyncio.create_task(http.post("/sql", content="SELECT 1")) for _ in range(3)]
+                refused = [await done for _, done in zip(range(2), asyncio.as_completed(sent, timeout=60), strict=False)]
+                assert [answer.status_code for answer in refused] == [503, 503]
+                assert (await http.get("/")).status_code == 200
+            assert sorted([(await one).status_code for one in sent]) == [200, 503, 503]
 
-    with serving(pool, settings), ThreadPoolExecutor(3) as threads:
-        with ExitStack() as seats:
-            for _ in range(GUESTS):
-                seats.enter_context(pool.guest())
-            sent = [threads.submit(asked, f"{settings.store_url}/sql") for _ in range(3)]
-            refused = [done.result() for _, done in zip(range(2), as_completed(sent, timeout=60), strict=False)]
-            assert refused == [503, 503]
-            assert httpx.get(f"{settings.store_url}/", timeout=60, trust_env=False).status_code == 200
-        assert sorted(one.result() for one in sent) == [200, 503, 503]
+    asyncio.run(test())

@@ -119,7 +119,7 @@ def test_loopback_s_names_are_served(served: Settings, host: str) -> None:
 
 
 def test_a_store_whose_sinks_have_not_begun_is_not_ready_and_says_why(served: Settings) -> None:
-    assert httpx.get(f"{served.store_url}/ready", trust_env=False).status_code == 503
+    assert httpx.get(f"{served.store_url}/ready", timeout=30, trust_env=False).status_code == 503
     answer = ask.ready(served)
     assert (answer["status"], answer["reasons"]) == ("starting", ["the sinks are starting"])
 

@@ -44,7 +44,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 def test_every_question_needs_a_key_to_read_and_commands_send_it(guarded: Settings) -> None:
     for path in ("/ready", "/schema", "/subjects", "/openapi.json", "/metrics", "/v1/top-artists", "/nowhere"):
-        assert httpx.get(guarded.store_url + path, trust_env=False).status_code == 401, path
+        assert httpx.get(guarded.store_url + path, timeout=30, trust_env=False).status_code == 401, path
     with pytest.raises(ListeningError, match="set LISTENING_API_KEY"):
         ask.sql(guarded, "SELECT 1 AS one")
     for scope, works in (("publish", False), ("read", True)):
