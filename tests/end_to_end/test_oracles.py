@@ -30,6 +30,7 @@ from pipeline.verify.partitioner import partition_of
 from pipeline.verify.verify import verify
 from producers.produce import produce
 from producers.scenarios.model import Scenario
+from tests.conftest import new_run
 from tests.end_to_end.processes import SECONDS, Processes, processes, wait_for
 from tests.end_to_end.source_logs import now_ms, play, put
 
@@ -55,7 +56,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     settings = load(
-        run="judged",
+        run=new_run(),
         kafka_bootstrap=broker,
         data_dir=tmp_path_factory.mktemp("judged"),
         store_port=free_ports(1)[0],
