@@ -248,7 +248,9 @@ def test_a_replay_killed_half_way_and_taken_up_again_equals_an_undisturbed_one(
     before = len(rows_of(new))
     done = replayed(source, new)
     assert rows_of(new) == source.log
-    assert (done.compared, done.records) == (before, len(source.log) - before)
+    # What was on its way when the last one died may come to lie there after it was counted.
+    assert done.compared >= before
+    assert done.compared + done.records == len(source.log)
     assert before > 0 or blows == [("put", 1)]
 
 
