@@ -33,6 +33,12 @@ hypothesis.settings.register_profile("explore", print_blob=True, **_UNTIMED)
 hypothesis.settings.load_profile("steady")
 
 
+def new_run() -> str:
+    """The name of a run of one's own, also for a fixture that lives as long as a module: beside other workers, one that is
+    idle is given tests of others, so it may come back to a module that it had left, and sets it up again."""
+    return f"t{os.getpid()}-{next(_runs)}"
+
+
 def settings_env(settings: Settings) -> dict[str, str]:
     """The environment of a subprocess that must load the same settings."""
     return environment(settings)
@@ -67,7 +73,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def settings(broker: str, tmp_path: Path) -> Settings:
     """A run of its own on the session's broker; its topics aren't made yet (`pipeline.admin.ensure_topics`)."""
     return load(
-        run=f"t{os.getpid()}-{next(_runs)}",
+        run=new_run(),
         kafka_bootstrap=broker,
         data_dir=tmp_path / "data",
         store_port=free_ports(1)[0],

@@ -1,6 +1,7 @@
 """Processes of one session (setsid): all descendants of a process that leads it, whatever group they moved to."""
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+_LOOK_SECONDS = 0.02
 
 
 def die_with_parent() -> Callable[[], None] | None:
@@ -26,16 +29,18 @@ def members(session: int) -> list[int]:
 
 
 def end_session(session: int, seconds: float) -> list[int]:
-    """SIGKILL whatever is left in the session; the pids that are still there after `seconds`: none, normally."""
-    deadline = time.monotonic() + seconds
-    while left := members(session):
+    """SIGKILL whatever is left in the session; the pids that are still there after `seconds`: none, normally.
+
+    The seconds are those that it slept: where this process stands still, the killed ones get no less time for it.
+    """
+    for _ in range(math.ceil(seconds / _LOOK_SECONDS)):
+        if not (left := members(session)):
+            return []
         for pid in left:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        if time.monotonic() > deadline:
-            return left
-        time.sleep(0.02)  # nothing tells when somebody else's child is gone
-    return []
+        time.sleep(_LOOK_SECONDS)  # nothing tells when somebody else's child is gone
+    return members(session)
 
 
 def _all_pids() -> list[int]:

@@ -24,9 +24,8 @@ from producers.columns import Columns
 from producers.faults.poison import NO_POISON
 from producers.kinds import Kind
 from producers.ledger import Ledger, Status
-from tests.end_to_end.processes import Processes, wait_for
+from tests.end_to_end.processes import SECONDS, Processes, wait_for
 
-SECONDS = 30.0
 JSON = {"Content-Type": "application/json"}
 
 

@@ -34,7 +34,7 @@ from producers.capture.replay import Replayed, replay, replaying
 from producers.produce import produce
 from producers.replay.target import Target
 from producers.scenarios.model import Scenario
-from tests.conftest import settings_env
+from tests.conftest import new_run, settings_env
 from tests.end_to_end.processes import listening, processes
 from tests.end_to_end.source_logs import SECONDS, end_of, now_ms, odd_records, play, put, ticks
 
@@ -105,7 +105,7 @@ class Source:
 def source(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Source:
     """A scenario with duplicates, between records of every odd kind, and ticks; captured."""
     settings = load(
-        run="heard",
+        run=new_run(),
         kafka_bootstrap=broker,
         data_dir=tmp_path_factory.mktemp("capture"),
         store_port=free_ports(1)[0],
@@ -140,7 +140,7 @@ def test_the_files_hold_the_log_as_a_plain_consumer_reads_it_and_the_manifest_sa
         (row["partition"], row["offset"], row["at"], row["key"], row["value"], headers_of(row))
         for row in table.with_columns(at=pl.col("appended_at").dt.epoch("ms")).to_dicts()
     ] == source.log
-    assert (manifest.run, manifest.append_time, manifest.partitions) == ("heard", True, 4)
+    assert (manifest.run, manifest.append_time, manifest.partitions) == (source.settings.run, True, 4)
     for entry in manifest.captured:
         log = [row for row in source.log if row[0] == entry.partition]
         assert (entry.start, entry.end, entry.records) == (0, len(log), len(log))
@@ -248,7 +248,9 @@ def test_a_replay_killed_half_way_and_taken_up_again_equals_an_undisturbed_one(
     before = len(rows_of(new))
     done = replayed(source, new)
     assert rows_of(new) == source.log
-    assert (done.compared, done.records) == (before, len(source.log) - before)
+    # What was on its way when the last one died may come to lie there after it was counted.
+    assert done.compared >= before
+    assert done.compared + done.records == len(source.log)
     assert before > 0 or blows == [("put", 1)]
 
 
@@ -559,7 +561,7 @@ def test_the_commands_say_what_they_did_and_how_to_look_at_the_new_run(source: S
     assert json.loads(told.stdout)["records"] == len(source.log)
     shown = listening(settings, "replay", str(folder), "--to", run, "--at-once")
     assert shown.returncode == Exit.OK, shown.stderr
-    assert f"{len(source.log):,} records of heard" in shown.stdout
+    assert f"{len(source.log):,} records of {settings.run}" in shown.stdout
     assert f"LISTENING_PARTITIONS=4 LISTENING_APPEND_TIME=false listening verify --run {run}" in shown.stdout
     again = listening(settings, "replay", str(folder), "--to", run, "--speed", "1000", "--json")
     result = json.loads(again.stdout)

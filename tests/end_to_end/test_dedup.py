@@ -1,7 +1,6 @@
 """Every kind of copy at once, in a run that drops near-duplicates: exact, and the inspector tells what the ledger tells."""
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -27,7 +26,7 @@ from pipeline.verify.verify import verify
 from producers.ledger import read_ledger
 from producers.produce import produce
 from producers.scenarios.load import parse_scenario
-from tests.conftest import settings_env
+from tests.conftest import new_run, settings_env
 from tests.end_to_end.processes import processes
 from tests.end_to_end.source_logs import log_of
 
@@ -66,7 +65,7 @@ def played(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pl
     from deploy.embedded.ports import free_ports
 
     settings = load(
-        run=f"t{os.getpid()}-dedup",
+        run=new_run(),
         kafka_bootstrap=broker,
         data_dir=tmp_path_factory.mktemp("dedup"),
         store_port=free_ports(1)[0],

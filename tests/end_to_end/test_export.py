@@ -43,7 +43,9 @@ def fill(settings: Settings) -> None:
     """A scenario, then events of several services with many equal times and copies, poison between them."""
     ensure_topics(settings)
     produce(settings, Scenario(events=3_000, minutes=20, artists=100, users=500, release={"at": "minute 8"}, seed=7))
-    client, now = Producer({"bootstrap.servers": settings.bootstrap, "partitioner": "murmur2", "linger.ms": 5}), now_ms()
+    # Idempotent, or a retry would be copies that nobody counts on.
+    properties = {"partitioner": "murmur2", "linger.ms": 5, "enable.idempotence": True}
+    client, now = Producer({"bootstrap.servers": settings.bootstrap} | properties), now_ms()
     for number in range(4_000):
         fields = event(
             1 + number % 97,

@@ -30,10 +30,22 @@ def pid_of(settings: Settings, name: str) -> int | None:
 
 def kill(settings: Settings, *names: str) -> None:
     """kill -9, then wait until the supervisor has them back and ready."""
-    victims = {name: pid_of(settings, name) for name in names}
-    for pid in victims.values():
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+    victims = dict[str, int]()
+
+    def killed(name: str) -> bool:
+        """Not while it is away: a worker that waited too long for an answer ends by itself, and is started again."""
+        pid = pid_of(settings, name)
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        victims[name] = pid
+        return True
+
+    for name in names:
+        wait_for(f"{name} killed", lambda name=name: killed(name))  # type: ignore[misc]
     for name, victim in victims.items():
         wait_for(f"{name} back", lambda name=name, victim=victim: pid_of(settings, name) not in (None, victim))  # type: ignore[misc]
 

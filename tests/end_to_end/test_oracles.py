@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from deploy.embedded.ports import free_ports
@@ -30,6 +30,7 @@ from pipeline.verify.partitioner import partition_of
 from pipeline.verify.verify import verify
 from producers.produce import produce
 from producers.scenarios.model import Scenario
+from tests.conftest import new_run
 from tests.end_to_end.processes import SECONDS, Processes, processes, wait_for
 from tests.end_to_end.source_logs import now_ms, play, put
 
@@ -55,7 +56,7 @@ class Run:
 @pytest.fixture(scope="module")
 def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     settings = load(
-        run="judged",
+        run=new_run(),
         kafka_bootstrap=broker,
         data_dir=tmp_path_factory.mktemp("judged"),
         store_port=free_ports(1)[0],
@@ -75,10 +76,11 @@ def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         load_thread.start()
 
         def drained() -> bool:
+            is_over = not load_thread.is_alive()  # before the look: it must see the load's last records, too
             watch.look()
             second = time.monotonic() - began
             found.samples.append(Sample(second, watch.produced, watch.applied, watch.stored, {}))
-            return not load_thread.is_alive() and watch.produced is not None and watch.stored == watch.produced >= EVENTS
+            return is_over and watch.produced is not None and watch.stored == watch.produced >= EVENTS
 
         wait_for("a drained run", drained)
         yield found
@@ -86,8 +88,9 @@ def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def judged(live: Verdict) -> bool:
-    """Whether the watch has held every commit to what is stored, and asked more than once: the store may be busy."""
-    return live.figures["unjudged"] == 0 and int(live.figures["store_answers"]) > 2
+    """Whether the watch has held every commit to what is stored. A busy store may answer once for all of them, and is not
+    asked again when no commits follow."""
+    return live.figures["unjudged"] == 0 and int(live.figures["store_answers"]) > 0
 
 
 def looked(run: Run) -> bool:
@@ -114,13 +117,19 @@ def test_every_oracle_holds_for_a_run_in_order_and_a_second_run_of_its_log_is_eq
     settings = run.settings
     verified = verify(settings, timeout=SECONDS, show_progress=False)
     wait_for("the last commits", lambda: commits_of_classify(settings) == ends_of(settings, topics_of(settings).events.name))
-    wait_for("the watch to have judged all", lambda: judged(run.watch.verdict()))
+    placed = positions(settings)
+
+    def seen() -> bool:
+        live = run.watch.verdict()
+        return judged(live) and live.figures["classify_commits"] == placed.figures["classify_commits"]
+
+    wait_for("the watch to have seen and judged all", seen)
     live = run.watch.verdict()
     verdicts = [
         equality(verified),
         ledger(verified, settings.ledger_dir),
         conservation(settings),
-        positions(settings),
+        placed,
         live,
         replayed(settings, tmp_path, lambda _line: None, first=checksums(settings)),
         liveness(run.samples, recovered=0, until_zero=SECONDS, silent=SECONDS),
@@ -128,7 +137,7 @@ def test_every_oracle_holds_for_a_run_in_order_and_a_second_run_of_its_log_is_eq
     for verdict in verdicts:
         print(verdict)
     assert all(verdict.holds for verdict in verdicts), [verdict for verdict in verdicts if not verdict.holds]
-    _, of_ledger, conserved, placed, *_ = verdicts
+    _, of_ledger, conserved, *_ = verdicts
     assert of_ledger.figures["acknowledged"] == EVENTS
     offsets = sum(ends_of(settings, topics_of(settings).events.name))
     assert conserved.figures["offsets"] == offsets == EVENTS + int(conserved.figures["ticks"])
@@ -178,12 +187,13 @@ def test_commits_that_are_ahead_or_go_back_are_seen_live_and_afterwards_but_not_
         _commit(settings, "sink", TopicPartition(topics.plays.name, 2, sink, str(10**6))),
         _commit(settings, "classify", TopicPartition(topics.events.name, 1, end + 1_000)),
     ]
-    wait_for("the watch to see it", lambda: run.watch.verdict().holds is False)
-    says_no(
-        run.watch.verdict(), f"{settings.run}.classify committed {end + 1_000} in partition 1, plays was applied up to {end}"
-    )
-    wait_for("the store asked again", lambda: run.watch.verdict().figures["unjudged"] == 0)
-    says_no(run.watch.verdict(), "committed source offset 1000000 of partition 2")
+    # Either commit may be seen first, and the sink's is judged as soon as the store was asked again.
+    for sentence in (
+        f"{settings.run}.classify committed {end + 1_000} in partition 1, plays was applied up to {end}",
+        "committed source offset 1000000 of partition 2",
+    ):
+        wait_for("the watch to see it", lambda sentence=sentence: sentence in run.watch.verdict().sentence)  # type: ignore[misc]
+        says_no(run.watch.verdict(), sentence)
     says_no(positions(settings), f"which ends at {end}")
     says_no(positions(settings), "the store holds it up to")
     resets.append(_commit(settings, "classify", TopicPartition(topics.events.name, 1, end)))
@@ -254,8 +264,16 @@ def _headers(**numbers: int) -> list[tuple[str, bytes]]:
 
 
 def _commit(settings: Settings, stage: str, place: TopicPartition) -> int:
-    """Commit from outside; when it was done, epoch ms."""
+    """Commit from outside, as soon as the group takes it; when it was done, epoch ms."""
     consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": group_of(settings, stage)})
-    consumer.commit(offsets=[place], asynchronous=False)
+
+    def done() -> bool:
+        try:
+            consumer.commit(offsets=[place], asynchronous=False)
+        except KafkaException:  # a member that ended without a word is one until its session is over
+            return False
+        return True
+
+    wait_for("committed", done)
     consumer.close()
     return now_ms()

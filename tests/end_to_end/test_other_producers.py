@@ -95,10 +95,11 @@ def now_ms() -> int:
 
 @pytest.fixture
 def run(settings: Settings, tmp_path: Path) -> Settings:
-    """A run with a schemas folder of its own and its topics made; small windows."""
+    """A run with a schemas folder of its own and its topics made. A window outlasts a test: the newest final one holds all
+    that was played since the test began."""
     folder = tmp_path / "schemas"
     shutil.copytree(schemas.FOLDER, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    changed = {"schemas_dir": folder, "window_seconds": 60, "grace_seconds": 2, "pane_seconds": 2}
+    changed = {"schemas_dir": folder, "window_seconds": 1_200, "grace_seconds": 2, "pane_seconds": 2}
     run = load(**(settings.model_dump() | changed))
     ensure_topics(run)
     return run

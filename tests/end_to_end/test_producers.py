@@ -30,7 +30,7 @@ from producers.ledger import read_ledger
 from producers.produce import Produced, produce
 from producers.publish.guard import ClockError, run_watermark
 from producers.scenarios.model import Scenario
-from tests.conftest import settings_env
+from tests.conftest import new_run, settings_env
 
 SCENARIO = Scenario(
     events=6_000, minutes=5, release={"at": "minute 2.5"}, artists=300, users=2_000, seed=9,
@@ -42,7 +42,7 @@ WAIT_SECONDS = 120
 @pytest.fixture(scope="module")
 def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A run of which tests only read what the scenario left in it."""
-    return load(run="producers", kafka_bootstrap=broker, data_dir=tmp_path_factory.mktemp("producers"))
+    return load(run=new_run(), kafka_bootstrap=broker, data_dir=tmp_path_factory.mktemp("producers"))
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ from producers.replay.read import Reader
 from producers.replay.repartition import repartition, repartitioned
 from producers.replay.target import Target
 from producers.scenarios.model import Scenario
-from tests.conftest import settings_env
+from tests.conftest import new_run, settings_env
 from tests.end_to_end.processes import processes, wait_for
 from tests.end_to_end.source_logs import Content, log_of, now_ms, odd_records, play, put, ticks
 from tests.unit.batches import batch_bytes, resealed
@@ -101,7 +101,7 @@ def assert_is_the_replay(old: list[list[Content]], new: list[list[Content]]) -> 
 def old(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A finished run of four partitions, of which tests only read what is in it: a scenario between odd records."""
     settings = load(
-        run="fours",
+        run=new_run(),
         kafka_bootstrap=broker,
         data_dir=tmp_path_factory.mktemp("repartition"),
         store_port=free_ports(1)[0],

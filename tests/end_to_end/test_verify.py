@@ -22,6 +22,7 @@ from pipeline.verify.decode import Decoder
 from pipeline.verify.readlog import end_offsets, read
 from pipeline.verify.recompute import TICK, Recomputed, recompute
 from pipeline.verify.verify import verify_rows
+from tests.end_to_end.processes import wait_for
 from tests.unit.verify.logs import FRAME, body, fields
 from tests.unit.verify.stored import StoredRows
 
@@ -112,6 +113,7 @@ def test_transaction_markers_are_offsets_without_a_record(settings: Settings) ->
     producer.begin_transaction()
     producer.produce(topics_of(settings).events.name, **tick(1, now - 1))
     producer.commit_transaction(120)
+    wait_for("the marker, which follows the answer", lambda: end_offsets(settings)[1] == 2)
     produce(settings, tick(1, now))
     result = recomputed(settings)
     assert (result.ends[1], result.count(TICK)) == (3, 2)
