@@ -1,6 +1,5 @@
 """One browser and one run for all tests here; every test has a page of its own, against which nothing may be said."""
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from producers.produce import Produced, produce
 from producers.scenarios.clock import closing_clock
 from tests.browser.looked_at import Complaints, Ranked, ranked, records, stored
 from tests.browser.released import HOSTILE, ordinary, release, rename
+from tests.conftest import new_run
 from tests.end_to_end.processes import Processes, processes, wait_for
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -62,7 +62,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def seen(browser: Browser, broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     settings = load(
-        run=f"page{os.getpid()}",
+        run=new_run(),
         kafka_bootstrap=broker,
         data_dir=tmp_path_factory.mktemp("page"),
         store_port=free_ports(1)[0],
