@@ -36,7 +36,7 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
         serve_registry(app, settings)
     serve_api(app, settings, pool, sinks)
     catalogue = Catalogue(pool, settings.database)
-    seats, threads = (anyio.CapacityLimiter(GUESTS + WAITING) for _ in range(2))
+    seats, threads = anyio.Semaphore(GUESTS + WAITING), anyio.CapacityLimiter(GUESTS + WAITING)
 
     if not is_loopback(settings.store_host):
         app.add_middleware(Authorize, keys=KeyRing(settings.keys_file), scope="read", open_paths=["/v1/health"])
@@ -98,15 +98,14 @@ def make_app(settings: Settings, pool: Pool, sinks: Sinks) -> FastAPI:
             name.removeprefix(PARAMETER): value for name, value in request.query_params.items() if name.startswith(PARAMETER)
         }
         # Taken at once: between a look whether one is free and a thread's own asking, others would look, too.
-        who = object()
         try:
-            seats.acquire_on_behalf_of_nowait(who)
+            seats.acquire_nowait()
         except anyio.WouldBlock:
-            return problem(503, "Busy", f"{seats.total_tokens:g} queries are at work or wait already: try again later")
+            return problem(503, "Busy", f"{threads.total_tokens:g} queries are at work or wait already: try again later")
         try:
             return await anyio.to_thread.run_sync(_answer, pool, catalogue, body, parameters, limiter=threads)
         finally:
-            seats.release_on_behalf_of(who)
+            seats.release()
 
     return app
 
