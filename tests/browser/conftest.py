@@ -1,6 +1,5 @@
 """One browser and one run for all tests here; every test has a page of its own, against which nothing may be said."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from deploy.embedded.ports import free_ports
 from pipeline.admin import ensure_topics
-from pipeline.errors import Exit
 from pipeline.settings import Settings, load
 from pipeline.store import queries
 from producers.produce import Produced, produce
@@ -79,28 +77,25 @@ def seen(browser: Browser, broker: str, tmp_path_factory: pytest.TempPathFactory
         page.goto(settings.store_url)
         page.locator("#race-empty").wait_for()
         empty = page.locator("#race-empty").inner_text()
-        first = produce(settings, ordinary(), show_progress=False)
-        _all_counted(running, workers, first)
-        before = _agreed(page, settings, first)
-        second = release(settings)
-        rename(settings, before[1][1], HOSTILE)
-        wait_for("the new name", lambda: HOSTILE in [name for _, _, name, _ in ranked(page)])
-        _all_counted(running, workers, second)
-        after = _agreed(page, settings, first, second)
+        with running.supervised(workers):
+            first = produce(settings, ordinary(), show_progress=False)
+            _all_counted(settings, first)
+            before = _agreed(page, settings, first)
+            second = release(settings)
+            rename(settings, before[1][1], HOSTILE)
+            wait_for("the new name", lambda: HOSTILE in [name for _, _, name, _ in ranked(page)])
+            _all_counted(settings, second)
+            after = _agreed(page, settings, first, second)
         page.close()
         assert second.hit_artist_id is not None
         yield Seen(settings, running, second.hit_artist_id, empty, before, after, complaints.said)
 
 
-def _all_counted(running: Processes, workers: dict[str, subprocess.Popen[bytes]], produced: Produced) -> None:
+def _all_counted(settings: Settings, produced: Produced) -> None:
     """Wait until the store has it all: before that, its list and the page's may be the same and still change."""
-    settings = running.settings
     closed = closing_clock(produced.end, settings.rules)
 
     def counted() -> bool:
-        for name, process in workers.items():
-            if process.poll() == Exit.RESTART:  # an acknowledgement took too long; as the supervisor would
-                workers[name] = running.start(name, ready=False)
         known = queries.watermarks(settings)
         return min(known.classified, known.counted) >= closed
 

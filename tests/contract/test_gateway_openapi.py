@@ -13,6 +13,7 @@ from deploy.embedded.ports import free_ports
 from pipeline.admin import ensure_topics
 from pipeline.settings import load
 from producers.gateway.openapi import FILE
+from tests.conftest import new_run
 from tests.end_to_end.gateways import key_of, start_gateway
 from tests.end_to_end.processes import processes
 
@@ -37,7 +38,7 @@ class Served:
 def served(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port = free_ports(1)[0]
     settings = load(
-        run=f"fuzz-{port}",
+        run=new_run(),
         kafka_bootstrap=broker,
         data_dir=tmp_path_factory.mktemp("fuzz"),
         gateway_port=port,

@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.embedded.sessions import die_with_parent
+from pipeline.errors import Exit
 from pipeline.settings import Settings
 from tests.conftest import settings_env
 
@@ -68,6 +71,28 @@ class Processes:
     def ended(self, process: subprocess.Popen[bytes]) -> int:
         """Wait until the process ends by itself; its exit code."""
         return process.wait(SECONDS)
+
+    @contextmanager
+    def supervised(self, workers: Mapping[str, subprocess.Popen[bytes]]) -> Iterator[None]:
+        """Meanwhile these workers, by name, are started anew where they end to be, as the supervisor would: any may have
+        awaited an acknowledgement for too long. None of them may end otherwise."""
+        newest, stop = dict(workers), threading.Event()
+
+        def watch() -> None:
+            while not stop.wait(0.2):
+                for name, process in newest.items():
+                    if process.poll() == Exit.RESTART:
+                        newest[name] = self.start(name, ready=False)
+
+        with ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(watch)
+            try:
+                yield
+            finally:
+                stop.set()
+                watching.result(SECONDS)
+        for name, process in newest.items():
+            assert process.poll() in (None, Exit.RESTART), self.log(name)
 
     def stop_all(self) -> None:
         for process in self._started:

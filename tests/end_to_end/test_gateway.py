@@ -24,6 +24,7 @@ from pipeline.admin import ensure_topics, wait_for_broker
 from pipeline.errors import Exit
 from pipeline.settings import Settings, load
 from pipeline.store.queries import watermarks
+from tests.conftest import new_run
 from tests.end_to_end.gateways import (
     JSON,
     Client,
@@ -93,10 +94,10 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def pair(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    ports, folder = free_ports(2), tmp_path_factory.mktemp("gateway")
+    ports, folder, run = free_ports(2), tmp_path_factory.mktemp("gateway"), new_run()
     one, two = (
         load(
-            run=f"gateway-{ports[0]}",
+            run=run,
             kafka_bootstrap=broker,
             data_dir=folder,
             gateway_port=port,

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka import Producer
-from prometheus_client.parser import text_string_to_metric_families
 from typer.testing import CliRunner
 
 from pipeline import cli
@@ -23,6 +22,7 @@ from producers.scenarios.model import Scenario
 from tests.conftest import settings_env
 from tests.end_to_end.processes import SECONDS, Processes, processes, wait_for
 from tests.end_to_end.test_pipeline import classified
+from tests.unit.api.test_metrics import Samples, samples, value
 
 SMALL = Scenario(events=12_000, minutes=20, artists=200, users=1_500, release={"at": "minute 8"}, seed=5)
 REFUSED = 12
@@ -115,20 +115,16 @@ def _is_what_the_store_holds(settings: Settings, state: dict[str, Any]) -> None:
 
 
 def _metrics_say_the_same(settings: Settings, state: dict[str, Any]) -> None:
-    def told_now() -> dict[Any, float]:
-        return {
-            (sample.name, *sorted(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(get(settings, "/metrics").text)
-            for sample in family.samples
-        }
+    def told() -> Samples:
+        return samples(get(settings, "/metrics").text)
 
     # A busy Kafka may take longer for a look than it is waited for: then nobody can tell who is at work.
-    wait_for("rank at work", lambda: told_now()["listening_dependency_up", ("dependency", "rank")] == 1)
-    told = told_now()
-    assert told["listening_events_total", ("outcome", "accepted")] == state["totals"]["accepted"]
-    assert told["listening_consumer_lag_records", ("stage", "classify")] == 0
-    assert told["listening_sink_delay_seconds", ("topic", "plays")] > 0
-    assert told["listening_columnar_events_total",] > 0
+    wait_for("rank at work", lambda: value(told(), "listening_dependency_up", dependency="rank") == 1)
+    found = told()
+    assert value(found, "listening_events_total", outcome="accepted") == state["totals"]["accepted"]
+    assert value(found, "listening_consumer_lag_records", stage="classify") == 0
+    assert value(found, "listening_sink_delay_seconds", topic="plays") > 0
+    assert value(found, "listening_columnar_events_total") > 0
 
 
 def _ways_agree(settings: Settings) -> None:

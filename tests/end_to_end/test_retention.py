@@ -5,9 +5,7 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -22,7 +20,7 @@ from pipeline.store.retention import Trimmer
 from pipeline.store.sink import Progress
 from pipeline.topics import Topic, group_of, topics_of
 from pipeline.verify.readlog import end_offsets
-from tests.end_to_end.processes import SECONDS, Processes, freeze, held_at, kill, processes, wait_for
+from tests.end_to_end.processes import SECONDS, freeze, held_at, kill, processes, wait_for
 from tests.end_to_end.test_pipeline import SMALL, published, verdict_of
 
 
@@ -142,31 +140,10 @@ def test_a_worker_that_was_stopped_while_the_log_was_cut_goes_on(settings: Setti
         os.kill(first.pid, signal.SIGCONT)
         kill(second)
         run.start("classify")
-        with supervised(run, first):
+        with run.supervised({"rank": first}):
             exact(settings)
             trimmed(settings)
             exact(settings)
-
-
-@contextmanager
-def supervised(run: Processes, rank: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Start it anew where it ends to be started anew: it may have awaited an acknowledgement while it stood still."""
-    stop = threading.Event()
-
-    def watch() -> None:
-        nonlocal rank
-        while not stop.wait(0.2):
-            if rank.poll() == Exit.RESTART:
-                rank = run.start("rank", ready=False)
-
-    with ThreadPoolExecutor(1) as pool:
-        watching = pool.submit(watch)
-        try:
-            yield
-        finally:
-            stop.set()
-            watching.result(SECONDS)
-    assert rank.poll() in (None, Exit.RESTART), run.log("rank")
 
 
 def committed(settings: Settings, topic: Topic) -> list[int]:

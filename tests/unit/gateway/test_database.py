@@ -53,8 +53,9 @@ def test_transactions_that_wait_for_a_thread_are_cancelled_when_the_state_is_clo
         ours = LoopState(state)
         with state._database.writing():
             asked = [asyncio.create_task(ours.charge("key", 0, LIMIT)) for _ in range(2 * THREADS)]
-            while ours._threads._work_queue.qsize() != THREADS:  # each thread has taken one
-                await asyncio.sleep(0)
+            async with asyncio.timeout(SECONDS):
+                while ours._threads._work_queue.qsize() != THREADS:  # each thread has taken one
+                    await asyncio.sleep(0)
             closing = asyncio.create_task(asyncio.to_thread(ours.close))
             _, pending = await asyncio.wait(asked[THREADS:], timeout=SECONDS)
             assert not pending
